@@ -1,0 +1,104 @@
+/**
+ * Every operation that changes a disk, as one small interface, so that a test can make each of them fail or
+ * kill the process in turn. Reading goes through `source.ts`.
+ */
+import * as fs from 'node:fs';
+import { promisify } from 'node:util';
+import { ioError } from './io-error.ts';
+
+export interface Disk {
+  /** A new file, read-write; fails when the path exists. Gives a file descriptor. */
+  create(path: string, mode: number): number;
+  /** An existing file, read-write. */
+  openForUpdate(path: string): number;
+  /** Writes all of `bytes` at `position`. */
+  write(fd: number, bytes: Uint8Array, position: number): void;
+  /** The same on another thread; `bytes` must not change until it is done. */
+  startWrite(fd: number, bytes: Uint8Array, position: number): Promise<void>;
+  truncate(fd: number, sizeBytes: number): void;
+  sync(fd: number): void;
+  close(fd: number): void;
+  /** One new directory. */
+  makeDirectory(path: string, mode: number): void;
+  rename(from: string, to: string): void;
+  link(existing: string, path: string): void;
+  /** A file. */
+  remove(path: string): void;
+  /** An empty directory. */
+  removeDirectory(path: string): void;
+  setOwner(path: string, owner: Owner): void;
+  setMode(path: string, mode: number): void;
+  /** Makes names that were created, renamed or removed in a directory durable. */
+  syncDirectory(path: string): void;
+}
+
+export interface Owner {
+  uid: number;
+  gid: number;
+}
+
+const writeLater = promisify(fs.write);
+
+function attempt<T>(operation: string, path: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw ioError(error, { operation, path });
+  }
+}
+
+/** The disk itself. Paths of open descriptors are kept only for messages. */
+export function realDisk(): Disk {
+  const paths = new Map<number, string>();
+  const nameOf = (fd: number): string => paths.get(fd) ?? `descriptor ${fd}`;
+  const open = (path: string, flags: string, mode?: number): number => {
+    const fd = attempt('open', path, () => fs.openSync(path, flags, mode));
+    paths.set(fd, path);
+    return fd;
+  };
+
+  return {
+    create: (path, mode) => open(path, 'wx+', mode),
+    openForUpdate: (path) => open(path, 'r+'),
+    write(fd, bytes, position) {
+      attempt('write', nameOf(fd), () => {
+        let done = 0;
+        while (done < bytes.length)
+          done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done);
+      });
+    },
+    async startWrite(fd, bytes, position) {
+      try {
+        let done = 0;
+        while (done < bytes.length) {
+          const { bytesWritten } = await writeLater(fd, bytes, done, bytes.length - done, position + done);
+          done += bytesWritten;
+        }
+      } catch (error) {
+        throw ioError(error, { operation: 'write', path: nameOf(fd) });
+      }
+    },
+    truncate: (fd, sizeBytes) => attempt('truncate', nameOf(fd), () => fs.ftruncateSync(fd, sizeBytes)),
+    sync: (fd) => attempt('fsync', nameOf(fd), () => fs.fsyncSync(fd)),
+    close(fd) {
+      attempt('close', nameOf(fd), () => fs.closeSync(fd));
+      paths.delete(fd);
+    },
+    makeDirectory: (path, mode) => attempt('mkdir', path, () => fs.mkdirSync(path, { mode })),
+    rename: (from, to) => attempt('rename', from, () => fs.renameSync(from, to)),
+    link: (existing, path) => attempt('link', path, () => fs.linkSync(existing, path)),
+    remove: (path) => attempt('remove', path, () => fs.unlinkSync(path)),
+    removeDirectory: (path) => attempt('remove', path, () => fs.rmdirSync(path)),
+    setOwner: (path, { uid, gid }) => attempt('chown', path, () => fs.chownSync(path, uid, gid)),
+    setMode: (path, mode) => attempt('chmod', path, () => fs.chmodSync(path, mode)),
+    syncDirectory: (path) =>
+      attempt('fsync', path, () => {
+        const fd = fs.openSync(path, 'r');
+        try {
+          fs.fsyncSync(fd);
+        } finally {
+          fs.closeSync(fd);
+        }
+      }),
+  };
+}

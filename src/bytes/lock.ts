@@ -1,0 +1,97 @@
+/**
+ * The locks that etcd takes: flock on the database, open-file-description locks on log segments.
+ * Node has no flock, so `flock(1)` locks a descriptor that it shares with us; we hold the lock after it has
+ * gone. `/proc/locks` shows who else holds one, also for the log's kind of lock.
+ */
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RefusedError, ToolError } from '../errors.ts';
+import { ioError } from './io-error.ts';
+
+const RETRY_MS = 50;
+/** flock(1) exits with 1 when the lock is taken. */
+const FLOCK_CONFLICT = 1;
+
+export interface Lock {
+  release(): void;
+}
+
+export interface LockOptions {
+  /** How long to wait; 0 waits for ever. */
+  timeoutMs: number;
+  signal?: AbortSignal | undefined;
+  /** Go on without a lock where this host has no flock(1). */
+  allowUnlocked?: boolean | undefined;
+}
+
+/** Holds the exclusive lock on `path` that etcd's server takes. Throws `lock.held` or `lock.unavailable`. */
+export async function lockExclusive(path: string, options: LockOptions): Promise<Lock> {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r+');
+  } catch (error) {
+    throw ioError(error, { operation: 'open', path });
+  }
+  const release = (): void => closeSync(fd);
+  const deadline = performance.now() + options.timeoutMs;
+  try {
+    for (;;) {
+      const attempt = spawnSync('flock', ['-n', '-x', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
+      if (attempt.status === 0) return { release };
+      // Ctrl-C on a terminal ends flock(1) too, and before we are told: then it says nothing about the lock.
+      const isInterrupted = attempt.signal !== null;
+      if (attempt.error || (attempt.status !== FLOCK_CONFLICT && !isInterrupted)) {
+        if (isLockedByOther(path)) break;
+        if (options.allowUnlocked) return { release };
+        throw new RefusedError('lock.unavailable', `cannot lock ${path}: this host has no flock(1)`, {
+          where: { file: path },
+          hint: 'make sure that no etcd runs on it, then add --no-lock',
+        });
+      }
+      if (options.timeoutMs > 0 && performance.now() >= deadline) break;
+      if (options.signal?.aborted) throw new ToolError('interrupted', 'interrupted; nothing was changed');
+      await sleep(RETRY_MS);
+    }
+    throw lockHeld(path);
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+function lockHeld(path: string): RefusedError {
+  const holder = holderOf(path);
+  return new RefusedError(
+    'lock.held',
+    `${path} is locked by ${holder ?? 'another process'}: a running etcd?`,
+    {
+      where: { file: path },
+      hint: 'stop that etcd first, or ask it over its API: etcdctl defrag, etcdctl snapshot save',
+    },
+  );
+}
+
+/** Whether any process holds a lock of any kind on the file; false where `/proc/locks` cannot be read. */
+export function isLockedByOther(path: string): boolean {
+  return holderOf(path) !== undefined;
+}
+
+function holderOf(path: string): string | undefined {
+  let table: string;
+  let inode: bigint;
+  try {
+    table = readFileSync('/proc/locks', 'utf8');
+    inode = statSync(path, { bigint: true }).ino;
+  } catch {
+    return undefined;
+  }
+  for (const line of table.split('\n')) {
+    // 1: FLOCK  ADVISORY  WRITE 812 fe:00:131090 0 EOF
+    const [, , , , pid, file] = line.trim().split(/\s+/);
+    if (file?.split(':')[2] !== String(inode)) continue;
+    // The one that took the lock may be gone while another holds it: that is how we lock ourselves.
+    return pid !== '-1' && existsSync(`/proc/${pid}`) ? `process ${pid}` : 'another process';
+  }
+  return undefined;
+}

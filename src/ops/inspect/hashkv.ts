@@ -1,0 +1,43 @@
+/** `hashkv`: the hash members compare, read from a file without touching it. */
+import { Pacer } from '../../bytes/pacer.ts';
+import { CorruptError } from '../../errors.ts';
+import { BoltFile, type Leaves } from '../../format/bolt/file.ts';
+import { assertUnmoved, openDatabase } from '../../store/database.ts';
+import { databaseOf } from '../../store/locate.ts';
+import { hashAtRevision, type RevisionHash } from '../../store/mvcc/hash.ts';
+import type { Context } from '../context.ts';
+
+export type HashKVReport = RevisionHash;
+
+export interface HashKVOptions {
+  /** 0 asks for the newest. */
+  revision: number;
+}
+
+/** The hash of a backup, a raw database or a directory at one revision. */
+export async function hashKV(path: string, options: HashKVOptions, context: Context): Promise<HashKVReport> {
+  const database = openDatabase(databaseOf(path));
+  try {
+    const pacer = new Pacer({ signal: context.signal, progress: context.progress?.('hashing') });
+    // Each pass walks and claims anew; damage is thrown.
+    const openLeaves = (): Leaves => {
+      const pass = new BoltFile(database.source);
+      const bucket = pass.bucket('key');
+      if (!bucket) {
+        throw new CorruptError('schema.bucket', `${path} has no bucket "key": not a database of etcd`, {
+          where: { file: path },
+          upstream: 'nil bucket: "key"',
+        });
+      }
+      return pass.leaves(bucket);
+    };
+    const report = await hashAtRevision(openLeaves, database.bolt, { revision: options.revision, pacer });
+    assertUnmoved(database);
+    return report;
+  } catch (error) {
+    assertUnmoved(database);
+    throw error;
+  } finally {
+    database.close();
+  }
+}

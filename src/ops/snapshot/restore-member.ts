@@ -1,0 +1,119 @@
+/**
+ * What makes a member of a database: a log in which all members join, and a raft snapshot that stands for that
+ * log. As `etcdutl snapshot restore` writes them, byte for byte but for the order of members in the v2 store;
+ * learners, which it knows not, as a running cluster would have added them.
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Disk } from '../../bytes/disk.ts';
+import { openFile } from '../../bytes/source.ts';
+import { CorruptError } from '../../errors.ts';
+import { CONF_CHANGE_TYPE, confChange, ENTRY_TYPE } from '../../format/proto/raftpb.ts';
+import { encodeMember, type Member } from '../../format/proto/member-json.ts';
+import type { Zeros } from '../../format/proto/field.ts';
+import { encodeSnapFile, formatSnapName, readSnapFile } from '../../format/snap/file.ts';
+import { encodeV2Store } from '../../format/snap/v2store.ts';
+import { listSegments, LogReader } from '../../format/wal/log.ts';
+import { formatSegmentName } from '../../format/wal/name.ts';
+import { SegmentWriter } from '../../format/wal/writer.ts';
+import { compareVersions, type Version } from '../../store/schema/buckets.ts';
+import { confStateOf, type RestoredCluster } from './restore-cluster.ts';
+import { RESTORE_TERM } from './restore-edits.ts';
+
+const SNAP_MODE = 0o666;
+const SEGMENT_MODE = 0o600;
+
+export interface MemberFiles {
+  cluster: RestoredCluster;
+  member: Member;
+  target: Version;
+  /** Where they are built. */
+  snapDir: string;
+  walDir: string;
+}
+
+/** Writes both files durably. */
+export function writeMemberFiles(disk: Disk, files: MemberFiles): void {
+  writeSnap(disk, files);
+  writeSegment(disk, files);
+}
+
+function zerosOf(target: Version): Zeros {
+  return compareVersions(target, '3.7') < 0 ? 'write' : 'omit';
+}
+
+function writeSnap(disk: Disk, { cluster, target, snapDir }: MemberFiles): void {
+  const { members } = cluster;
+  const place = { term: RESTORE_TERM, index: members.length };
+  const style = compareVersions(target, '3.6') < 0 ? 'live' : 'rebuilt';
+  const data = encodeV2Store({ members, removedMembers: [] }, { style });
+  const bytes = encodeSnapFile(
+    { data, metadata: { confState: confStateOf(members), ...place } },
+    { zeros: zerosOf(target) },
+  );
+  const path = join(snapDir, formatSnapName(place));
+  const fd = disk.create(path, SNAP_MODE);
+  try {
+    disk.write(fd, bytes, 0);
+    disk.sync(fd);
+  } finally {
+    disk.close(fd);
+  }
+}
+
+function writeSegment(disk: Disk, { cluster, member, target, walDir }: MemberFiles): void {
+  const { members } = cluster;
+  const zeros = zerosOf(target);
+  const path = join(walDir, formatSegmentName({ sequence: 0, index: 0 }));
+  const writer = SegmentWriter.create(disk, path, { mode: SEGMENT_MODE, zeros });
+  try {
+    writer.metadata({ nodeId: member.id, clusterId: cluster.id });
+    writer.snapshot({ index: 0, term: 0 });
+    for (const [i, joining] of members.entries()) {
+      const type = joining.isLearner ? CONF_CHANGE_TYPE.addLearnerNode : CONF_CHANGE_TYPE.addNode;
+      const data = confChange.encode({ type, nodeId: joining.id, context: encodeMember(joining) }, { zeros });
+      writer.entry({ type: ENTRY_TYPE.confChange, term: RESTORE_TERM, index: i + 1, data });
+    }
+    const vote = members.find((one) => !one.isLearner)!.id;
+    writer.state({ term: RESTORE_TERM, vote, commit: members.length });
+    const confState = target === '3.4' ? {} : { confState: confStateOf(members) };
+    writer.snapshot({ index: members.length, term: RESTORE_TERM, ...confState });
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
+  writer.close();
+}
+
+/** Throws unless both files read back as what a server will look for. */
+export function proveMemberFiles({ cluster, member, snapDir, walDir }: MemberFiles): void {
+  const count = cluster.members.length;
+  const reader = new LogReader(listSegments(walDir).segments);
+  for (const event of reader.events()) void event;
+  const isLogRight =
+    reader.metadata?.nodeId === member.id &&
+    reader.metadata.clusterId === cluster.id &&
+    reader.lastIndex === count &&
+    reader.state?.commit === count &&
+    reader.validSnapshots().at(-1)?.index === count;
+  if (!isLogRight) throw unsound(walDir);
+
+  const path = join(snapDir, formatSnapName({ term: RESTORE_TERM, index: count }));
+  const source = openFile(path);
+  try {
+    const { metadata } = readSnapFile(source);
+    const { voters, learners } = metadata.confState;
+    if (metadata.index !== count || voters.length + learners.length !== count) throw unsound(path);
+  } finally {
+    source.close();
+  }
+  const expected = ['db', formatSnapName({ term: RESTORE_TERM, index: count })];
+  if (readdirSync(snapDir).sort().join() !== expected.sort().join()) throw unsound(snapDir);
+}
+
+function unsound(path: string): CorruptError {
+  return new CorruptError('log.start', `${path} does not read back as it was written`, {
+    where: { file: path },
+    hint: 'the disk or the memory of this machine is not sound',
+  });
+}

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { isLockedByOther, lockExclusive } from '../../src/bytes/lock.ts';
+import { RefusedError } from '../../src/errors.ts';
+import { scratch } from '../support/scratch.ts';
+
+const skip = spawnSync('flock', ['--version']).status === 0 ? false : 'this host has no flock(1)';
+
+function newFile(t: Parameters<typeof scratch>[0]): string {
+  const path = join(scratch(t), 'db');
+  writeFileSync(path, '');
+  return path;
+}
+
+interface Scope {
+  after(run: () => void): void;
+}
+
+/** A process that holds the lock until it is told to let go. */
+async function holder(t: Scope, path: string): Promise<{ pid: number; release(): Promise<void> }> {
+  const child = spawn('flock', ['-x', '--no-fork', path, 'sh', '-c', 'echo held; read line'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill());
+  await once(child.stdout, 'data');
+  return {
+    pid: child.pid!,
+    async release() {
+      const gone = once(child, 'exit');
+      child.stdin.end('\n');
+      await gone;
+    },
+  };
+}
+
+test('another process cannot take the lock while we hold it, and can afterwards', { skip }, async (t) => {
+  const path = newFile(t);
+  const attempt = (): number | null => spawnSync('flock', ['-n', '-x', path, 'true']).status;
+  const lock = await lockExclusive(path, { timeoutMs: 1000 });
+  assert.equal(attempt(), 1);
+  lock.release();
+  assert.equal(attempt(), 0);
+});
+
+test('a lock that is held is refused after the timeout, and the holder is named', { skip }, async (t) => {
+  const path = newFile(t);
+  const { pid } = await holder(t, path);
+  const began = performance.now();
+  await assert.rejects(lockExclusive(path, { timeoutMs: 120 }), (error) => {
+    assert.ok(error instanceof RefusedError);
+    assert.equal(error.code, 'lock.held');
+    assert.ok(error.message.includes(`locked by process ${pid}`), error.message);
+    assert.match(error.hint!, /etcdctl/);
+    return true;
+  });
+  const tookMs = performance.now() - began;
+  assert.ok(tookMs >= 120 && tookMs < 5000, `${tookMs} ms`);
+  assert.equal(isLockedByOther(path), true);
+});
+
+test('a lock of our own is refused too, without naming a process that is gone', { skip }, async (t) => {
+  const path = newFile(t);
+  const lock = await lockExclusive(path, { timeoutMs: 1000 });
+  await assert.rejects(lockExclusive(path, { timeoutMs: 1 }), {
+    code: 'lock.held',
+    message: /locked by another process/,
+  });
+  lock.release();
+});
+
+test('it waits until the holder lets go', { skip }, async (t) => {
+  const path = newFile(t);
+  const held = await holder(t, path);
+  const waiting = lockExclusive(path, { timeoutMs: 10_000 });
+  await held.release();
+  (await waiting).release();
+  assert.equal(isLockedByOther(path), false);
+});
+
+test('waiting for ever can be interrupted', { skip }, async (t) => {
+  const path = newFile(t);
+  await holder(t, path);
+  const controller = new AbortController();
+  const waiting = lockExclusive(path, { timeoutMs: 0, signal: controller.signal });
+  setTimeout(() => controller.abort(), 120);
+  await assert.rejects(waiting, { code: 'interrupted' });
+});
+
+test('without flock(1) it is refused, unless that is allowed', async (t) => {
+  const path = newFile(t);
+  const { PATH } = process.env;
+  process.env['PATH'] = scratch(t);
+  try {
+    await assert.rejects(lockExclusive(path, { timeoutMs: 100 }), { code: 'lock.unavailable' });
+    (await lockExclusive(path, { timeoutMs: 100, allowUnlocked: true })).release();
+  } finally {
+    process.env['PATH'] = PATH;
+  }
+});
+
+test('without flock(1), a lock that /proc/locks shows is still respected', { skip }, async (t) => {
+  const path = newFile(t);
+  await holder(t, path);
+  const { PATH } = process.env;
+  process.env['PATH'] = scratch(t);
+  try {
+    await assert.rejects(lockExclusive(path, { timeoutMs: 100, allowUnlocked: true }), { code: 'lock.held' });
+  } finally {
+    process.env['PATH'] = PATH;
+  }
+});
+
+test('a file that is not there', async (t) => {
+  const path = join(scratch(t), 'absent');
+  await assert.rejects(lockExclusive(path, { timeoutMs: 100 }), { code: 'io.not-found' });
+  assert.equal(isLockedByOther(path), false);
+});
