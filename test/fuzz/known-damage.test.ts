@@ -86,7 +86,7 @@ const DATABASES: readonly KnownDamage[] = [
 interface KnownLogDamage {
   base: string;
   what: string;
-  file: 'segment' | 'snap';
+  file: 'segment' | 'last segment' | 'snap';
   at: number;
   bytes: string;
   code: ErrorCode;
@@ -108,6 +108,14 @@ const DIRECTORIES: readonly KnownLogDamage[] = [
     file: 'segment',
     at: 10,
     bytes: '30',
+    code: 'wal.record.type',
+  },
+  {
+    base: 'many segments',
+    what: 'the CRC record of a later segment becomes a snapshot',
+    file: 'last segment',
+    at: 9,
+    bytes: '05',
     code: 'wal.record.type',
   },
   {
@@ -192,7 +200,7 @@ describe('damage that once passed', () => {
     for (const { base, what, file, at, bytes, code } of DIRECTORIES) {
       await t.test(`${base}: ${what}`, async () => {
         const { path, segments, snaps } = all.find(({ name }) => name === base)!;
-        const target = file === 'segment' ? segments[0]!.path : snaps.at(-1)!;
+        const target = { segment: segments[0], 'last segment': segments.at(-1), snap: { path: snaps.at(-1)! } }[file]!.path;
         const sound = Uint8Array.from(readFileSync(target));
         writeFileSync(
           target,
