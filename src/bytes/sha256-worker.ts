@@ -1,14 +1,14 @@
 /** The worker thread of `sha256.ts`: one request, one answer. */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { ToolError } from '../errors.ts';
 import { type DigestAnswer, type DigestRequest, sha256Of } from './sha256.ts';
 import { openFile } from './source.ts';
 
-function answer({ path, length }: DigestRequest): DigestAnswer {
+async function answer({ path, length }: DigestRequest): Promise<DigestAnswer> {
   try {
     const source = openFile(path);
     try {
-      return { digest: sha256Of(source, length) };
+      return { digest: await sha256Of(source, length) };
     } finally {
       source.close();
     }
@@ -18,4 +18,4 @@ function answer({ path, length }: DigestRequest): DigestAnswer {
   }
 }
 
-parentPort?.postMessage(answer(workerData as DigestRequest));
+parentPort?.once('message', async (request: DigestRequest) => parentPort?.postMessage(await answer(request)));

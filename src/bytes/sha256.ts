@@ -1,23 +1,36 @@
 /** SHA-256 of the start of a file; in a worker thread when the file is long, beside whatever else goes on. */
 import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, ToolError } from '../errors.ts';
-import { openFile, type Source } from './source.ts';
+import { type FileSource, openFile } from './source.ts';
 
 const CHUNK_SIZE = 1 << 20;
 /** Starting a worker takes about as long as hashing this much. */
 const WORKER_MIN_BYTES = 16 << 20;
 
-/** SHA-256 of the first `length` bytes of `source`, in constant memory. */
-export function sha256Of(source: Source, length: number): Uint8Array {
+/** SHA-256 of the first `length` bytes of `source`, in constant memory: one chunk is hashed while the next is read. */
+export async function sha256Of(source: FileSource, length: number): Promise<Uint8Array> {
   const hash = createHash('sha256');
   const chunk = new Uint8Array(Math.min(CHUNK_SIZE, length));
-  for (let offset = 0; offset < length; offset += chunk.length) {
-    const part = chunk.subarray(0, Math.min(chunk.length, length - offset));
-    source.readInto(offset, part);
-    hash.update(part);
+  const other = new Uint8Array(chunk.length);
+  const start = async (into: Uint8Array, offset: number): Promise<Uint8Array> => {
+    const part = into.subarray(0, Math.max(0, Math.min(into.length, length - offset)));
+    await source.startRead(offset, part);
+    return part;
+  };
+  let next = start(chunk, 0);
+  try {
+    for (let offset = chunk.length, into = other; ; offset += chunk.length) {
+      const part = await next;
+      if (part.length === 0) return hash.digest();
+      next = start(into, offset);
+      hash.update(part);
+      into = into === other ? chunk : other;
+    }
+  } finally {
+    await next.catch(() => {});
   }
-  return hash.digest();
 }
 
 /** What the worker is given, and what it answers. */
@@ -34,6 +47,26 @@ export interface PendingDigest {
   cancel(): void;
 }
 
+const startWorker = (): Worker => new Worker(new URL('./sha256-worker.js', import.meta.url));
+
+/** Started, and without work yet. */
+let waiting: Worker | undefined;
+
+/** Starts the worker for the first `startSha256` to come, if the file is one that is hashed there. Never throws. */
+export function prepareSha256(path: string): void {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (waiting || size < WORKER_MIN_BYTES) return;
+  waiting = startWorker();
+  waiting.unref();
+}
+
+function takeWorker(): Worker {
+  const worker = waiting ?? startWorker();
+  waiting = undefined;
+  worker.ref();
+  return worker;
+}
+
 /** Starts hashing the first `length` bytes of the file. */
 export function startSha256(request: DigestRequest): PendingDigest {
   if (request.length < WORKER_MIN_BYTES) {
@@ -41,7 +74,8 @@ export function startSha256(request: DigestRequest): PendingDigest {
     result.catch(() => {});
     return { result, cancel() {} };
   }
-  const worker = new Worker(new URL('./sha256-worker.js', import.meta.url), { workerData: request });
+  const worker = takeWorker();
+  worker.postMessage(request);
   const result = new Promise<Uint8Array>((resolve, reject) => {
     worker.once('message', (answer: DigestAnswer) => {
       if ('digest' in answer) resolve(answer.digest);
@@ -59,11 +93,10 @@ export function startSha256(request: DigestRequest): PendingDigest {
   };
 }
 
-/** Done when it returns; a promise only so that it fails as the worker does. */
 async function hashNow({ path, length }: DigestRequest): Promise<Uint8Array> {
   const source = openFile(path);
   try {
-    return sha256Of(source, length);
+    return await sha256Of(source, length);
   } finally {
     source.close();
   }

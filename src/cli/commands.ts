@@ -28,6 +28,8 @@ export interface CommandRow {
   operands: Operands;
   flags: readonly FlagName[];
   required?: readonly FlagName[];
+  /** Whether the SHA-256 of its first operand is computed: the thread for that starts while the command loads. */
+  isHashed?: boolean;
   /** Command lines without the program's name, and what each is for. */
   examples: readonly (readonly [line: string, purpose: string])[];
   load(): Promise<Command<FlagName>>;
@@ -59,6 +61,7 @@ export const COMMANDS: readonly CommandRow[] = [
     detail:
       'Reads the file once, without a lock and without changing it. A SHA-256 that does not match the content is damage (exit code 3).',
     operands: { ...ONE_FILE, upstream: 'own' },
+    isHashed: true,
     flags: [],
     examples: [
       ['snapshot status backup.db', 'summarise a backup: hash, revision, keys, size, version'],
@@ -72,6 +75,7 @@ export const COMMANDS: readonly CommandRow[] = [
     detail:
       'Reads every byte once, without a lock and without changing anything: SHA-256, pages, every revision and value, schema, and for directories the log. Ends in one line a file: GOOD, GOOD with notes, DAMAGED, UNREADABLE or CHANGED WHILE READ. Exit code 3 when anything is damaged.',
     operands: { usage: '<file|dir>...', min: 1, max: Number.POSITIVE_INFINITY, upstream: 'own' },
+    isHashed: true,
     flags: ['quick', 'layers', 'json', 'wal-dir'],
     examples: [
       ['snapshot verify backup.db', "check last night's backup"],
@@ -86,6 +90,7 @@ export const COMMANDS: readonly CommandRow[] = [
     detail:
       'Everything is checked while it is copied, built under a temporary name, read back, and appears only when it is whole; a run that fails leaves nothing. The directory must be absent or empty. With --target-version the schema is changed to that of another etcd.',
     operands: { ...ONE_FILE, upstream: 'own' },
+    isHashed: true,
     flags: [
       'data-dir',
       'wal-dir',

@@ -60,6 +60,8 @@ async function runScanned(scan: Scan, style: Style): Promise<number> {
   const flags = await readFlags(command, scan);
   checkOperands(command, scan.operands, style);
   checkRequired(command, scan);
+  const [operand] = scan.operands;
+  if (command.isHashed && operand !== undefined) (await import('../bytes/sha256.ts')).prepareSha256(operand);
   const runCommand = await command.load();
   const ending = await runCommand({
     operands: scan.operands,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import portable from 'crc-32/crc32c.js';
-import { crc32c } from '../../src/bytes/crc32c.ts';
+import { BackwardCrc32c, crc32c } from '../../src/bytes/crc32c.ts';
 
 const text = (value: string): Uint8Array => Buffer.from(value);
 
@@ -34,4 +34,21 @@ test('it rolls: any cut gives the same, and a range is its part', () => {
       assert.equal(crc32c(bytes, 7, at, bytes.length), crc32c(bytes.slice(at), 7));
     }),
   );
+});
+
+test('the last run first: the same as forward, also beyond what 16 bits count', () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 700, size: 'max' }), { maxLength: 12 }), (runs) => {
+      const backward = new BackwardCrc32c();
+      for (const run of runs.toReversed()) backward.prepend(run);
+      assert.equal(backward.value, crc32c(Buffer.concat(runs)));
+    }),
+  );
+  const long = Uint8Array.from({ length: 3 * 65_536 + 77 }, (_, i) => (i * 31) >>> 3);
+  for (const cut of [0, 1, 255, 256, 65_535, 65_536, 65_537, long.length]) {
+    const backward = new BackwardCrc32c();
+    backward.prepend(long, cut);
+    backward.prepend(long, 0, cut);
+    assert.equal(backward.value, crc32c(long), String(cut));
+  }
 });

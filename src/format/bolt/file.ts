@@ -11,7 +11,7 @@ import { BUCKET_HEADER, ELEMENT_BUCKET, HEADER_SIZE } from './layout.ts';
 import { type Meta, type Metas, readMetas } from './meta.ts';
 import { PageFile } from './page-file.ts';
 import { Page } from './page.ts';
-import { LeafWalk } from './walk.ts';
+import { type Direction, LeafWalk } from './walk.ts';
 
 /** A bucket as its parent describes it. */
 export interface Bucket {
@@ -27,7 +27,7 @@ export interface Bucket {
   pageId: number;
 }
 
-/** Leaves of one bucket in key order; each is valid until the next call. */
+/** Leaves of one bucket in order; each is valid until the next call. */
 export interface Leaves {
   next(): Page | undefined;
   /** Pages whose content was lost to damage so far. */
@@ -128,10 +128,10 @@ export class BoltFile {
     return { name, label, root, sequence: header.sequence, inline, pageId: leaf.id };
   }
 
-  /** The leaves of a bucket. Call it once for each bucket when pages are to be claimed right. */
-  leaves(bucket: Bucket): Leaves {
+  /** The leaves of a bucket, in key order or against it. Call it once for each bucket when pages are to be claimed right. */
+  leaves(bucket: Bucket, direction: Direction = 'forward'): Leaves {
     this.checker.bucket = bucket.label;
-    if (!bucket.inline) return new LeafWalk(this.pages, bucket.root, this.checker);
+    if (!bucket.inline) return new LeafWalk(this.pages, bucket.root, this.checker, direction);
     const page = bucket.inline;
     let isDelivered = !this.checker.checkInline(page);
     return {

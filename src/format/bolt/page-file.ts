@@ -1,27 +1,26 @@
 /**
- * Pages by number, through a small cache of windows. Memory is constant: the windows, and one buffer for
- * the longest page with overflow.
+ * Pages by number. Whoever knows which pages come next has them read in one run; otherwise each is read alone. Memory
+ * is constant: the buffer of the run, and one for the longest page with overflow.
  */
 import type { Source } from '../../bytes/source.ts';
 import { CorruptError } from '../../errors.ts';
 import { FIRST_DATA_PAGE, HEADER_SIZE } from './layout.ts';
 import { Page } from './page.ts';
 
-/** A read of this size costs little more than one of a page, and neighbours in the tree often lie together. */
-const WINDOW_SIZE = 16 * 1024;
-/** Windows are kept by their number modulo this. */
-const WINDOW_COUNT = 1024;
+/** Stays in the cache of one core, and what a read costs beside copying is lost in it. */
+const RUN_SIZE = 128 * 1024;
 
-/** Longer than any run of pages that etcd can be brought to write; it bounds what a damaged count allocates. */
-const RUN_SIZE_MAX = 256 << 20;
+/** Longer than any page with overflow that etcd can be brought to write; it bounds what a damaged count allocates. */
+const PAGE_SIZE_MAX = 256 << 20;
 
-interface Window {
+interface Buffer {
   bytes: Uint8Array;
   words: Uint32Array;
-  /** Which window of the file it holds, or −1. */
-  index: number;
-  /** Bytes of it that the file has. */
-  size: number;
+}
+
+function bufferOf(size: number): Buffer {
+  const bytes = new Uint8Array(size);
+  return { bytes, words: new Uint32Array(bytes.buffer) };
 }
 
 export class PageFile {
@@ -29,15 +28,39 @@ export class PageFile {
   readonly pageSize: number;
   /** High-water mark, in pages. */
   readonly pageLimit: number;
-  readonly #windowSize: number;
-  readonly #windows: Array<Window | undefined> = Array.from({ length: WINDOW_COUNT });
-  #long: { bytes: Uint8Array; words: Uint32Array } = { bytes: new Uint8Array(0), words: new Uint32Array(0) };
+  /** How many pages {@link loadRun} takes at most. */
+  readonly runLimit: number;
+  readonly #run: Buffer;
+  /** Pages that `#run` holds. */
+  #runFirst = 0;
+  #runCount = 0;
+  #long = bufferOf(0);
 
   constructor(source: Source, pageSize: number, pageLimit: number) {
     this.source = source;
     this.pageSize = pageSize;
     this.pageLimit = pageLimit;
-    this.#windowSize = Math.max(WINDOW_SIZE, pageSize);
+    this.runLimit = Math.max(1, Math.floor(RUN_SIZE / pageSize));
+    this.#run = bufferOf(this.runLimit * pageSize);
+  }
+
+  /** Whether `load` would find page `id` without reading. */
+  holds(id: number): boolean {
+    return id >= this.#runFirst && id < this.#runFirst + this.#runCount;
+  }
+
+  /**
+   * Reads pages `first` to `last`, which will be loaded next. Never throws: what cannot be read as a run is read page
+   * by page when it is loaded, and fails there.
+   */
+  loadRun(first: number, last: number): void {
+    const end = Math.min(last + 1, first + this.runLimit, this.pageLimit, this.#pagesInFile());
+    if (!(first >= FIRST_DATA_PAGE && end > first)) return;
+    try {
+      this.#read(first, end - first);
+    } catch {
+      this.#runCount = 0;
+    }
   }
 
   /**
@@ -48,9 +71,9 @@ export class PageFile {
     const { pageSize } = this;
     const offset = id * pageSize;
     this.#assertInside(id);
-    const window = this.#window(Math.floor(offset / this.#windowSize));
-    const start = offset % this.#windowSize;
-    page.place(window.bytes, window.words, start, pageSize);
+    if (!this.holds(id)) this.#read(id, 1);
+    const start = offset - this.#runFirst * pageSize;
+    page.place(this.#run.bytes, this.#run.words, start, pageSize);
     page.id = id;
     page.offset = offset;
 
@@ -58,11 +81,23 @@ export class PageFile {
     if (overflow === 0) return;
     this.#assertOverflow(id, overflow);
     const size = (overflow + 1) * pageSize;
-    if (start + size <= window.size) page.size = size;
+    if (this.#extendRun(id + overflow)) page.size = size;
     else this.#loadLong(page, offset, size);
   }
 
-  /** Page `id` with its overflow, in memory of its own and past the windows. Throws as `load` does. */
+  /** Brings the run to end with page `last` if it ends before. Gives whether there was room. */
+  #extendRun(last: number): boolean {
+    if (this.holds(last)) return true;
+    if (last >= this.#runFirst + this.runLimit) return false;
+    const { pageSize } = this;
+    const end = this.#runFirst + this.#runCount;
+    const into = this.#run.bytes.subarray(this.#runCount * pageSize, (last + 1 - this.#runFirst) * pageSize);
+    this.source.readInto(end * pageSize, into);
+    this.#runCount = last + 1 - this.#runFirst;
+    return true;
+  }
+
+  /** Page `id` with its overflow, in memory of its own and past the run. Throws as `load` does. */
   read(id: number): Page {
     this.#assertInside(id);
     const page = this.#readPages(id, 1);
@@ -96,7 +131,7 @@ export class PageFile {
   #assertOverflow(id: number, overflow: number): void {
     const isInFile =
       id + overflow < this.pageLimit && (id + overflow + 1) * this.pageSize <= this.source.size;
-    if (isInFile && (overflow + 1) * this.pageSize <= RUN_SIZE_MAX) return;
+    if (isInFile && (overflow + 1) * this.pageSize <= PAGE_SIZE_MAX) return;
     throw this.#outside(
       id,
       `page ${id} claims ${overflow} overflow pages, more than the database has room for`,
@@ -116,31 +151,22 @@ export class PageFile {
   }
 
   #loadLong(page: Page, offset: number, size: number): void {
-    if (this.#long.bytes.length < size) {
-      const bytes = new Uint8Array(size);
-      this.#long = { bytes, words: new Uint32Array(bytes.buffer) };
-    }
+    if (this.#long.bytes.length < size) this.#long = bufferOf(size);
     this.source.readInto(offset, this.#long.bytes.subarray(0, size));
     page.place(this.#long.bytes, this.#long.words, 0, size);
   }
 
-  #window(index: number): Window {
-    const slot = index % WINDOW_COUNT;
-    let window = this.#windows[slot];
-    if (window?.index === index) return window;
-    if (!window) {
-      const bytes = new Uint8Array(this.#windowSize);
-      window = { bytes, words: new Uint32Array(bytes.buffer), index, size: 0 };
-      this.#windows[slot] = window;
-    }
-    const offset = index * this.#windowSize;
-    window.index = -1;
-    window.size = Math.min(this.#windowSize, this.source.size - offset);
-    this.source.readInto(
-      offset,
-      window.size < this.#windowSize ? window.bytes.subarray(0, window.size) : window.bytes,
-    );
-    window.index = index;
-    return window;
+  #pagesInFile(): number {
+    return Math.floor(this.source.size / this.pageSize);
+  }
+
+  /** Fills the run. */
+  #read(first: number, count: number): void {
+    this.#runCount = 0;
+    const size = count * this.pageSize;
+    const { bytes } = this.#run;
+    this.source.readInto(first * this.pageSize, size < bytes.length ? bytes.subarray(0, size) : bytes);
+    this.#runFirst = first;
+    this.#runCount = count;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Walks the tree of one bucket in key order and checks every page on its way. A damaged page costs its subtree,
- * not the walk. Memory: one copy of a branch page for each level.
+ * Walks the tree of one bucket in key order, or against it, and checks every page on its way. A damaged page costs its
+ * subtree, not the walk. Leaves that lie together are read together. Memory: one copy of a branch page for each level.
  */
 import { CorruptError } from '../../errors.ts';
 import type { KeyRange, PageChecker } from './check.ts';
@@ -8,9 +8,16 @@ import { DEPTH_MAX } from './layout.ts';
 import type { PageFile } from './page-file.ts';
 import { Page } from './page.ts';
 
+/** Pages between two neighbours that are read along: mostly the overflow of the first. */
+const GAP_MAX = 4;
+
+/** `forward` is from the first key to the last. */
+export type Direction = 'forward' | 'backward';
+
 interface Level {
   branch: Page;
-  next: number;
+  /** How many children were visited. */
+  done: number;
   range: KeyRange;
 }
 
@@ -18,6 +25,7 @@ export class LeafWalk {
   readonly #pages: PageFile;
   readonly #checker: PageChecker;
   readonly #levels: Level[] = [];
+  readonly #isBackward: boolean;
   readonly #leaf = new Page();
   #root: number | undefined;
   /** Pages whose content was lost to damage so far. */
@@ -25,9 +33,10 @@ export class LeafWalk {
   /** Depth of the leaves, counted from 1, once one was seen. */
   depth = 0;
 
-  constructor(pages: PageFile, root: number, checker: PageChecker) {
+  constructor(pages: PageFile, root: number, checker: PageChecker, direction: Direction = 'forward') {
     this.#pages = pages;
     this.#root = root;
+    this.#isBackward = direction === 'backward';
     this.#checker = checker;
   }
 
@@ -40,12 +49,15 @@ export class LeafWalk {
       if (page) return page;
     }
     for (let level = this.#levels.at(-1); level; level = this.#levels.at(-1)) {
-      if (level.next >= level.branch.count) {
+      const { branch, range } = level;
+      if (level.done >= branch.count) {
         this.#levels.pop();
         continue;
       }
-      const index = level.next++;
-      const { branch, range } = level;
+      const turn = level.done++;
+      const index = this.#isBackward ? branch.count - 1 - turn : turn;
+      if (this.#levels.length + 1 === this.depth && !this.#pages.holds(branch.childId(index)))
+        this.#loadRun(branch, index);
       const page = this.#visit(branch.childId(index), {
         low: branchKey(branch, index),
         high: index + 1 < branch.count ? branchKey(branch, index + 1) : range.high,
@@ -53,6 +65,26 @@ export class LeafWalk {
       if (page) return page;
     }
     return undefined;
+  }
+
+  /** Reads leaf `index` of `branch` and those to be visited after it, as far as they lie together. */
+  #loadRun(branch: Page, index: number): void {
+    const start = branch.childId(index);
+    let [first, last] = [start, start];
+    if (this.#isBackward) {
+      for (let i = index - 1; i >= 0; i--) {
+        const id = branch.childId(i);
+        if (id >= first || id < first - 1 - GAP_MAX || last - id >= this.#pages.runLimit) break;
+        first = id;
+      }
+    } else {
+      for (let i = index + 1; i < branch.count; i++) {
+        const id = branch.childId(i);
+        if (id <= last || id > last + 1 + GAP_MAX || id - first >= this.#pages.runLimit) break;
+        last = id;
+      }
+    }
+    this.#pages.loadRun(first, last);
   }
 
   /** Gives a leaf to deliver; pushes a branch; passes over what is damaged. */
@@ -81,7 +113,7 @@ export class LeafWalk {
       );
       return undefined;
     }
-    this.#levels.push({ branch: page.detach(), next: 0, range });
+    this.#levels.push({ branch: page.detach(), done: 0, range });
     return undefined;
   }
 

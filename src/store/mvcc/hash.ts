@@ -1,17 +1,17 @@
 /**
  * HashKV: the hash by which members compare their data at one revision, from bucket `key` alone. Records at or
- * below the compacted revision count only when a compaction at the asked revision would keep them; so one pass
- * finds what is kept, and a second one hashes. About 24 bytes a key and one bit a record.
+ * below the compacted revision count only when a compaction at the asked revision would keep them: each key's newest
+ * one, unless it is deleted. So one pass from the last record to the first does. About 16 bytes a key.
  * Rules: etcd v3.6 server/storage/mvcc/hash.go and key_index.go.
  */
-import { crc32c } from '../../bytes/crc32c.ts';
+import { BackwardCrc32c } from '../../bytes/crc32c.ts';
 import type { Pacer } from '../../bytes/pacer.ts';
 import { CorruptError, ToolError, UsageError } from '../../errors.ts';
 import type { BoltFile, Leaves } from '../../format/bolt/file.ts';
 import type { Page } from '../../format/bolt/page.ts';
 import { KeyTable, RECORD_START } from './key-table.ts';
 import { compactRevisionOf, readMarks } from './marks.ts';
-import { RecordView, TOMBSTONE_SIZE } from './record.ts';
+import { RecordView } from './record.ts';
 
 const EMPTY_STORE_REVISION = 1;
 /** What the hash starts from: the bucket's name. */
@@ -24,7 +24,10 @@ export interface RevisionHash {
   compactRevision: number;
 }
 
-/** The hash at `revision`; 0 asks for the newest. Throws when it is compacted or in the future. */
+/**
+ * The hash at `revision`; 0 asks for the newest. Throws when it is compacted or in the future. `openLeaves` gives the
+ * leaves of bucket `key` from the last to the first, each time anew.
+ */
 export async function hashAtRevision(
   openLeaves: () => Leaves,
   bolt: BoltFile,
@@ -34,125 +37,151 @@ export async function hashAtRevision(
   const { revision, pacer } = options;
   if (revision < 0) throw new UsageError('usage', `revision ${revision} is negative`);
   if (revision > 0 && revision < compactRevision) throw compacted(revision, compactRevision);
-
-  const survey = await surveyRecords(
-    openLeaves(),
-    revision === 0 ? Number.MAX_SAFE_INTEGER : revision,
-    pacer,
-  );
-  const current = Math.max(survey.lastRevision, compactRevision, EMPTY_STORE_REVISION);
+  const current = Math.max(newestRevision(openLeaves()), compactRevision, EMPTY_STORE_REVISION);
   if (revision > current) throw future(revision, current);
-  const hashRevision = revision === 0 ? current : revision;
-  const kept = survey.keptAt(hashRevision);
 
-  let hash = crc32c(BUCKET_NAME);
+  const hashRevision = revision === 0 ? current : revision;
+  const deleted = await keysDeletedAt(hashRevision, openLeaves(), pacer);
+  const pass = new HashPass({ hashRevision, compactRevision, deleted });
+  await pass.run(openLeaves(), pacer);
+  if (pass.keptCount === 0 && pass.isAnyLeftOut) {
+    // Where nothing is kept, etcd lets all records count.
+    const all = new HashPass({ hashRevision, compactRevision: -1, deleted });
+    all.tombstoneRevision = compactRevision;
+    await all.run(openLeaves(), pacer);
+    return { hash: all.finish(), hashRevision, compactRevision };
+  }
+  return { hash: pass.finish(), hashRevision, compactRevision };
+}
+
+/** Main revision of the last record; 0 when there is none. */
+function newestRevision(leaves: Leaves): number {
+  const leaf = leaves.next();
   const record = new RecordView();
-  const leaves = openLeaves();
-  let ordinal = 0;
+  if (leaf && leaf.count > 0) decodeRevision(record, leaf, leaf.count - 1);
+  return record.main;
+}
+
+/** User keys (`latin1`) that one revision deletes; it may put them again, which etcd's clients cannot ask for. */
+async function keysDeletedAt(revision: number, leaves: Leaves, pacer: Pacer): Promise<Set<string>> {
+  const deleted = new Set<string>();
+  const record = new RecordView();
   for (let leaf = leaves.next(); leaf; leaf = leaves.next()) {
-    let runStart = -1;
-    let runEnd = -1;
-    for (let i = 0; i < leaf.count; i++, ordinal++) {
+    for (let i = leaf.count - 1; i >= 0; i--) {
+      decodeRevision(record, leaf, i);
+      if (record.main < revision) return deleted;
+      if (record.main > revision || !record.isTombstone) continue;
+      decodeValue(record, leaf, i);
+      deleted.add(userKey(leaf, record));
+    }
+    if (pacer.isDue()) await pacer.rest();
+  }
+  return deleted;
+}
+
+const userKey = ({ bytes }: Page, { keyStart, keyEnd }: RecordView): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset + keyStart, keyEnd - keyStart).toString('latin1');
+
+interface PassOptions {
+  hashRevision: number;
+  /** Up to here only what is kept counts. */
+  compactRevision: number;
+  deleted: ReadonlySet<string>;
+}
+
+class HashPass {
+  /** Keys of which a compaction at the hashed revision would keep a record. */
+  keptCount = 0;
+  /** Whether a record did not count because it is not kept. */
+  isAnyLeftOut = false;
+  /** Tombstones of this revision never count. */
+  tombstoneRevision: number;
+  readonly #options: PassOptions;
+  readonly #seen = new KeyTable(KEY_WORDS);
+  readonly #record = new RecordView();
+  readonly #crc = new BackwardCrc32c();
+
+  constructor(options: PassOptions) {
+    this.#options = options;
+    this.tombstoneRevision = options.compactRevision;
+  }
+
+  async run(leaves: Leaves, pacer: Pacer): Promise<void> {
+    for (let leaf = leaves.next(); leaf; leaf = leaves.next()) {
+      this.#leaf(leaf);
+      if (pacer.isDue()) await pacer.rest();
+    }
+  }
+
+  finish(): number {
+    this.#crc.prepend(BUCKET_NAME);
+    return this.#crc.value;
+  }
+
+  /** Records that count and lie together are hashed together. */
+  #leaf(leaf: Page): void {
+    let runStart = 0;
+    let runEnd = 0;
+    for (let i = leaf.count - 1; i >= 0; i--) {
       const start = leaf.keyStart(i);
-      const keySize = leaf.keySize(i);
-      record.decodeRevision(leaf.bytes, start, keySize);
-      const { main } = record;
-      const isHashed =
-        main <= hashRevision &&
-        !(main <= compactRevision && kept && !kept.has(ordinal)) &&
-        !(main === compactRevision && record.isTombstone);
-      if (isHashed) {
-        if (runStart < 0) runStart = start;
-        runEnd = start + keySize + leaf.valueSize(i);
-      } else if (runStart >= 0) {
-        hash = crc32c(leaf.bytes, hash, runStart, runEnd);
-        runStart = -1;
+      if (this.#counts(leaf, i)) {
+        if (runEnd === 0) runEnd = start + leaf.keySize(i) + leaf.valueSize(i);
+        runStart = start;
+      } else if (runEnd > 0) {
+        this.#crc.prepend(leaf.bytes, runStart, runEnd);
+        runEnd = 0;
       }
     }
-    if (runStart >= 0) hash = crc32c(leaf.bytes, hash, runStart, runEnd);
-    if (pacer.isDue()) await pacer.rest();
-  }
-  return { hash, hashRevision, compactRevision };
-}
-
-/** Words of a key's record: its hash, then two floats. */
-const RECORD_WORDS = 6;
-/** Number of its newest record, counted from 1; 0 when that is a tombstone. */
-const NEWEST = RECORD_START / 2;
-/** The last revision that deleted it. */
-const DELETED_AT = NEWEST + 1;
-
-/** A set of record numbers, one bit each. */
-class RecordSet {
-  readonly #bits: Uint32Array;
-
-  constructor(count: number) {
-    this.#bits = new Uint32Array(Math.ceil(count / 32));
+    if (runEnd > 0) this.#crc.prepend(leaf.bytes, runStart, runEnd);
   }
 
-  add(ordinal: number): void {
-    this.#bits[ordinal >>> 5]! |= 1 << (ordinal & 31);
-  }
-
-  has(ordinal: number): boolean {
-    return (this.#bits[ordinal >>> 5]! & (1 << (ordinal & 31))) !== 0;
-  }
-}
-
-interface Survey {
-  lastRevision: number;
-  /** Records a compaction at `revision` keeps; undefined when it keeps none, which lets all of them count. */
-  keptAt(revision: number): RecordSet | undefined;
-}
-
-/** Per key: the newest record at or below `limit`, and the last revision that deleted the key. */
-async function surveyRecords(leaves: Leaves, limit: number, pacer: Pacer): Promise<Survey> {
-  const keys = new KeyTable(RECORD_WORDS);
-  const record = new RecordView();
-  let recordCount = 0;
-  let lastRevision = 0;
-
-  const add = (leaf: Page, index: number): void => {
-    const start = leaf.keyStart(index);
-    const keySize = leaf.keySize(index);
-    const valueStart = start + keySize;
-    const problem =
-      record.decodeRevision(leaf.bytes, start, keySize) ??
-      record.decodeValue(leaf.bytes, valueStart, valueStart + leaf.valueSize(index));
-    if (problem) {
-      throw new CorruptError('mvcc.value', `page ${leaf.id}: ${problem}`, {
-        where: { unit: `page ${leaf.id}`, offset: leaf.fileOffset(start) },
-      });
+  #counts(leaf: Page, index: number): boolean {
+    const record = this.#record;
+    const { hashRevision, compactRevision } = this.#options;
+    decodeRevision(record, leaf, index);
+    decodeValue(record, leaf, index);
+    const { main, isTombstone } = record;
+    if (main > hashRevision) return false;
+    const isKept = this.#isNewest(leaf) && !isTombstone && !this.#isDeletedToo(leaf);
+    if (isKept) this.keptCount++;
+    else if (main <= compactRevision) {
+      this.isAnyLeftOut = true;
+      return false;
     }
-    lastRevision = record.main;
-    if (record.main > limit) return;
-    keys.find(leaf.bytes, record.keyStart, record.keyEnd);
-    const at = keys.at >>> 1;
-    keys.floats[at + NEWEST] = keySize === TOMBSTONE_SIZE ? 0 : recordCount + index + 1;
-    if (keySize === TOMBSTONE_SIZE) keys.floats[at + DELETED_AT] = record.main;
-  };
-
-  for (let leaf = leaves.next(); leaf; leaf = leaves.next()) {
-    for (let i = 0; i < leaf.count; i++) add(leaf, i);
-    recordCount += leaf.count;
-    if (pacer.isDue()) await pacer.rest();
+    return !(isTombstone && main === this.tombstoneRevision);
   }
-  return {
-    lastRevision,
-    keptAt(revision) {
-      const kept = new RecordSet(recordCount);
-      let isEmpty = true;
-      keys.forEach(() => {
-        const at = keys.at >>> 1;
-        const newest = keys.floats[at + NEWEST]!;
-        // A key deleted in this very revision has the generation that ends there looked at, which keeps nothing.
-        if (newest === 0 || keys.floats[at + DELETED_AT] === revision) return;
-        kept.add(newest - 1);
-        isEmpty = false;
-      });
-      return isEmpty ? undefined : kept;
-    },
-  };
+
+  /** Whether no later record of the key was seen. */
+  #isNewest(leaf: Page): boolean {
+    this.#seen.find(leaf.bytes, this.#record.keyStart, this.#record.keyEnd);
+    return this.#seen.isNew;
+  }
+
+  /** A key deleted in the hashed revision has the generation that ends there looked at, which keeps nothing. */
+  #isDeletedToo(leaf: Page): boolean {
+    const { deleted, hashRevision } = this.#options;
+    return deleted.size > 0 && this.#record.main === hashRevision && deleted.has(userKey(leaf, this.#record));
+  }
+}
+
+/** Words of a key's record: its hash. */
+const KEY_WORDS = RECORD_START;
+
+function decodeRevision(record: RecordView, leaf: Page, index: number): void {
+  const problem = record.decodeRevision(leaf.bytes, leaf.keyStart(index), leaf.keySize(index));
+  if (problem) throw malformed(leaf, index, problem);
+}
+
+function decodeValue(record: RecordView, leaf: Page, index: number): void {
+  const start = leaf.keyStart(index) + leaf.keySize(index);
+  const problem = record.decodeValue(leaf.bytes, start, start + leaf.valueSize(index));
+  if (problem) throw malformed(leaf, index, problem);
+}
+
+function malformed(leaf: Page, index: number, problem: string): CorruptError {
+  return new CorruptError('mvcc.value', `page ${leaf.id}: ${problem}`, {
+    where: { unit: `page ${leaf.id}`, offset: leaf.fileOffset(leaf.keyStart(index)) },
+  });
 }
 
 function compacted(revision: number, compactRevision: number): ToolError {

@@ -35,13 +35,14 @@ function manyPages(): Uint8Array {
   return boltFile({ root: 2, pages });
 }
 
-test('pages come whole, in any order, with few reads', () => {
+test('pages come whole, in any order, and in runs with few reads', () => {
   const source = new CountingSource(manyPages());
   const pages = new PageFile(source, 1024, 442);
   const page = new Page();
   for (const step of [1, 7]) {
     for (let i = 0; i < 400; i++) {
       const id = 2 + ((i * step) % 400);
+      if (step === 1 && !pages.holds(id)) pages.loadRun(id, 401);
       pages.load(id, page);
       assert.deepEqual(
         [page.selfId, page.id, page.offset, page.size, latin1(page.key(0))],
@@ -49,11 +50,11 @@ test('pages come whole, in any order, with few reads', () => {
       );
     }
   }
-  // 16 KB windows: each is read once.
-  assert.equal(source.reads.length, Math.ceil((402 * 1024) / 16384));
+  // Four runs of 128 KB, then each by itself.
+  assert.equal(source.reads.length, 4 + 400);
 });
 
-test('a page with overflow is whole, inside a window and across windows', () => {
+test('a page with overflow is whole, inside a run, at its end and longer than one', () => {
   const pages = new PageFile(new CountingSource(manyPages()), 1024, 442);
   const page = new Page();
   pages.load(402, page);
@@ -63,7 +64,41 @@ test('a page with overflow is whole, inside a window and across windows', () => 
   const source = new CountingSource(inside);
   new PageFile(source, 1024, 7).load(2, page);
   assert.equal(latin1(page.value(0)), 'x'.repeat(5000));
-  assert.equal(source.reads.length, 1);
+  // Its first page told how many more there are.
+  assert.deepEqual(source.reads, [
+    [2 * 1024, 1024],
+    [3 * 1024, 4 * 1024],
+  ]);
+  const huge = boltFile({ root: 2, pages: { 2: { leaf: [['k', 'x'.repeat(300_000)]] } } });
+  new PageFile(new MemorySource(huge), 1024, huge.length / 1024).load(2, page);
+  assert.equal(latin1(page.value(0)), 'x'.repeat(300_000));
+});
+
+test('a run ends where the file or the database does, and what cannot be read as one is read page by page', () => {
+  const bytes = manyPages();
+  const page = new Page();
+  const short = new CountingSource(bytes.subarray(0, 10 * 1024 + 100));
+  const pages = new PageFile(short, 1024, 9);
+  for (const [first, last] of [
+    [0, 5],
+    [-1, 5],
+    [NaN, NaN],
+    [500, 600],
+  ] as const)
+    pages.loadRun(first, last);
+  assert.deepEqual(short.reads, []);
+  pages.loadRun(4, 20);
+  assert.deepEqual(short.reads, [[4 * 1024, 5 * 1024]]);
+  assert.deepEqual([pages.holds(3), pages.holds(4), pages.holds(8), pages.holds(9)], [false, true, true, false]);
+
+  const failing = new CountingSource(bytes);
+  const other = new PageFile(failing, 1024, 442);
+  failing.isFailing = true;
+  other.loadRun(4, 20);
+  failing.isFailing = false;
+  assert.equal(other.holds(4), false);
+  other.load(4, page);
+  assert.equal(latin1(page.key(0)), 'k4');
 });
 
 test('a page that is read has memory of its own, and the same content and limits', () => {
@@ -96,23 +131,7 @@ test('what a page holds stays when the page is detached', () => {
   assert.equal(latin1(page.key(0)), 'k2');
 });
 
-test('windows that share a slot do not mix', () => {
-  // One window more than the cache has slots, so the first and the last one meet.
-  const size = 1025 * 16384;
-  const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
-  for (let id = 0; id < size / 4096; id++) view.setUint32(id * 4096, id, true);
-  const source = new CountingSource(bytes);
-  const pages = new PageFile(source, 4096, size / 4096);
-  const page = new Page();
-  for (const id of [2, 4097, 3, 4098, 2]) {
-    pages.load(id, page);
-    assert.equal(page.selfId, id);
-  }
-  assert.equal(source.reads.length, 5);
-});
-
-test('a read that fails leaves no half window behind', () => {
+test('a read that fails leaves no half run behind', () => {
   const source = new CountingSource(manyPages());
   const pages = new PageFile(source, 1024, 442);
   const page = new Page();

@@ -7,7 +7,7 @@ import { PageClaims } from '../../../src/format/bolt/claims.ts';
 import { BoltFile } from '../../../src/format/bolt/file.ts';
 import { BUCKET_HEADER, ELEMENT_SIZE, HEADER_SIZE, META } from '../../../src/format/bolt/layout.ts';
 import { PageFile } from '../../../src/format/bolt/page-file.ts';
-import { Page } from '../../../src/format/bolt/page.ts';
+import type { Page } from '../../../src/format/bolt/page.ts';
 import { LeafWalk } from '../../../src/format/bolt/walk.ts';
 import { boltFile, type BoltFileSpec, latin1, readBolt } from '../../support/bolt-spec.ts';
 
@@ -169,9 +169,7 @@ function regions(): Region[] {
   for (const id of [2, 7, 9])
     all.push({ what: `free page ${id}`, start: id * PAGE_SIZE, size: PAGE_SIZE, exempt: 'free' });
   for (const id of [3, 4, 6, 8, 11, 12]) {
-    const page = new Page();
-    file.pages.load(id, page);
-    all.push(...nodeRegions(page, `page ${id}`, file));
+    all.push(...nodeRegions(file.pages.read(id), `page ${id}`, file));
   }
   const list = 10 * PAGE_SIZE;
   all.push({ what: 'freelist header', start: list, size: HEADER_SIZE });
