@@ -15,6 +15,7 @@ export const CODES = {
   unexpected: 'a defect in etcdkit itself',
 
   'io.not-found': 'no such file or directory',
+  'io.exists': 'a file of that name is there already',
   'io.permission': 'the operating system denied access',
   'io.not-a-file': 'a regular file was expected',
   'io.not-a-directory': 'a directory was expected',

@@ -17,6 +17,8 @@ export interface Disk {
   startWrite(fd: number, bytes: Uint8Array, position: number): Promise<void>;
   truncate(fd: number, sizeBytes: number): void;
   sync(fd: number): void;
+  /** The same on another thread; `fd` must not be closed until it is done. */
+  startSync(fd: number): Promise<void>;
   close(fd: number): void;
   /** One new directory. */
   makeDirectory(path: string, mode: number): void;
@@ -38,6 +40,7 @@ export interface Owner {
 }
 
 const writeLater = promisify(fs.write);
+const syncLater = promisify(fs.fsync);
 
 function attempt<T>(operation: string, path: string, run: () => T): T {
   try {
@@ -79,6 +82,13 @@ export function realDisk(): Disk {
       }
     },
     truncate: (fd, sizeBytes) => attempt('truncate', nameOf(fd), () => fs.ftruncateSync(fd, sizeBytes)),
+    async startSync(fd) {
+      try {
+        await syncLater(fd);
+      } catch (error) {
+        throw ioError(error, { operation: 'fsync', path: nameOf(fd) });
+      }
+    },
     sync: (fd) => attempt('fsync', nameOf(fd), () => fs.fsyncSync(fd)),
     close(fd) {
       attempt('close', nameOf(fd), () => fs.closeSync(fd));

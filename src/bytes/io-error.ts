@@ -9,6 +9,7 @@ const KNOWN: Record<string, { code: ErrorCode; text: string; hint?: string }> = 
     hint: 'run as the user that owns the file, or as root',
   },
   EPERM: { code: 'io.permission', text: 'operation not permitted' },
+  EEXIST: { code: 'io.exists', text: 'file exists', hint: 'give a path that does not exist yet' },
   EISDIR: { code: 'io.not-a-file', text: 'is a directory' },
   ENOTDIR: { code: 'io.not-a-directory', text: 'not a directory' },
   ENOSPC: {

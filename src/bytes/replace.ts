@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, lstatSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { ToolError } from '../errors.ts';
 import type { Disk, Owner } from './disk.ts';
 
 /** A name nobody else uses, beside `path`; hidden, and plainly ours. */
@@ -42,6 +43,11 @@ export class StagedFile {
     }
   }
 
+  /** What it takes to fill it and to read it back. */
+  get file(): { disk: Disk; fd: number; path: string } {
+    return { disk: this.#disk, fd: this.fd, path: this.temporary };
+  }
+
   write(bytes: Uint8Array, position: number): void {
     this.#disk.write(this.fd, bytes, position);
   }
@@ -60,6 +66,22 @@ export class StagedFile {
     this.#disk.rename(this.temporary, this.path);
     this.#isSettled = true;
     this.#disk.syncDirectory(dirname(this.path));
+  }
+
+  /** Gives the file its name, which nothing may have. Throws `io.exists` when something has by now. */
+  commitNew(): void {
+    this.seal();
+    try {
+      this.#disk.link(this.temporary, this.path);
+    } catch (error) {
+      if (!(error instanceof ToolError) || error.code === 'io.exists') throw error;
+      // Some file systems have no hard links.
+      if (lstatSync(this.path, { throwIfNoEntry: false })) throw error;
+      this.commit();
+      return;
+    }
+    this.#disk.syncDirectory(dirname(this.path));
+    this.discard();
   }
 
   /** Removes it, unless it was committed. Never throws: it runs while another error is on its way. */

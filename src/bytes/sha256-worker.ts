@@ -4,11 +4,11 @@ import { ToolError } from '../errors.ts';
 import { type DigestAnswer, type DigestRequest, sha256Of } from './sha256.ts';
 import { openFile } from './source.ts';
 
-async function answer({ path, length }: DigestRequest): Promise<DigestAnswer> {
+function answer({ path, length }: DigestRequest): DigestAnswer {
   try {
     const source = openFile(path);
     try {
-      return { digest: await sha256Of(source, length) };
+      return { digest: sha256Of(source, length) };
     } finally {
       source.close();
     }
@@ -18,4 +18,6 @@ async function answer({ path, length }: DigestRequest): Promise<DigestAnswer> {
   }
 }
 
-parentPort?.once('message', async (request: DigestRequest) => parentPort?.postMessage(await answer(request)));
+parentPort?.once('message', (request: DigestRequest) => {
+  parentPort?.postMessage(answer(request));
+});

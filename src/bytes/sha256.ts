@@ -3,34 +3,23 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, ToolError } from '../errors.ts';
-import { type FileSource, openFile } from './source.ts';
+import { openFile, type Source } from './source.ts';
 
-const CHUNK_SIZE = 1 << 20;
+/** Stays in the cache of one core. */
+const CHUNK_SIZE = 128 << 10;
 /** Starting a worker takes about as long as hashing this much. */
 const WORKER_MIN_BYTES = 16 << 20;
 
-/** SHA-256 of the first `length` bytes of `source`, in constant memory: one chunk is hashed while the next is read. */
-export async function sha256Of(source: FileSource, length: number): Promise<Uint8Array> {
+/** SHA-256 of the first `length` bytes of `source`, in constant memory. */
+export function sha256Of(source: Source, length: number): Uint8Array {
   const hash = createHash('sha256');
   const chunk = new Uint8Array(Math.min(CHUNK_SIZE, length));
-  const other = new Uint8Array(chunk.length);
-  const start = async (into: Uint8Array, offset: number): Promise<Uint8Array> => {
-    const part = into.subarray(0, Math.max(0, Math.min(into.length, length - offset)));
-    await source.startRead(offset, part);
-    return part;
-  };
-  let next = start(chunk, 0);
-  try {
-    for (let offset = chunk.length, into = other; ; offset += chunk.length) {
-      const part = await next;
-      if (part.length === 0) return hash.digest();
-      next = start(into, offset);
-      hash.update(part);
-      into = into === other ? chunk : other;
-    }
-  } finally {
-    await next.catch(() => {});
+  for (let offset = 0; offset < length; offset += chunk.length) {
+    const part = chunk.subarray(0, Math.min(chunk.length, length - offset));
+    source.readInto(offset, part);
+    hash.update(part);
   }
+  return hash.digest();
 }
 
 /** What the worker is given, and what it answers. */
@@ -47,7 +36,9 @@ export interface PendingDigest {
   cancel(): void;
 }
 
-const startWorker = (): Worker => new Worker(new URL('./sha256-worker.js', import.meta.url));
+/** It gets none of the process's options: some, as those of `node -e`, no worker can start with. */
+const startWorker = (): Worker =>
+  new Worker(new URL('./sha256-worker.js', import.meta.url), { execArgv: [] });
 
 /** Started, and without work yet. */
 let waiting: Worker | undefined;
@@ -93,10 +84,11 @@ export function startSha256(request: DigestRequest): PendingDigest {
   };
 }
 
+/** Done when it returns; a promise only so that it fails as the worker does. */
 async function hashNow({ path, length }: DigestRequest): Promise<Uint8Array> {
   const source = openFile(path);
   try {
-    return await sha256Of(source, length);
+    return sha256Of(source, length);
   } finally {
     source.close();
   }

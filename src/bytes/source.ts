@@ -2,8 +2,7 @@
  * Where bytes come from: a file, memory, or a part of another source. A read gives exactly the bytes asked
  * for, or an error; nothing here ever writes.
  */
-import { closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
-import { promisify } from 'node:util';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { CorruptError, ToolError } from '../errors.ts';
 import { ioError } from './io-error.ts';
 
@@ -33,12 +32,20 @@ export function readAt(source: Source, offset: number, length: number): Uint8Arr
   return into;
 }
 
+/** `source` as if it ended after `size` bytes; closing it closes `source`. */
+export function startOf(source: Source, size: number): Source {
+  return {
+    name: source.name,
+    size: Math.min(size, source.size),
+    readInto: (offset, into) => source.readInto(offset, into),
+    close: () => source.close(),
+  };
+}
+
 /** A regular file, opened read-only. Throws `ToolError` with an `io.` code. */
 export function openFile(path: string): FileSource {
   return new FileSource(path);
 }
-
-const readLater = promisify(read);
 
 export class FileSource implements Source {
   readonly name: string;
@@ -74,31 +81,15 @@ export class FileSource implements Source {
       } catch (error) {
         throw ioError(error, { operation: 'read', path: this.name });
       }
-      if (count === 0) throw this.#ended(offset, into.length, done);
-      done += count;
-    }
-  }
-
-  /** The same as `readInto` on another thread; the source must stay open, and `into` alone, until it is done. */
-  async startRead(offset: number, into: Uint8Array): Promise<void> {
-    for (let done = 0; done < into.length;) {
-      let count: number;
-      try {
-        ({ bytesRead: count } = await readLater(this.fd, into, done, into.length - done, offset + done));
-      } catch (error) {
-        throw ioError(error, { operation: 'read', path: this.name });
+      if (count === 0) {
+        throw new CorruptError(
+          'io.short-read',
+          `${into.length} bytes were expected, but the file ended after ${done}; is it still being written?`,
+          { where: { file: this.name, offset: offset + done } },
+        );
       }
-      if (count === 0) throw this.#ended(offset, into.length, done);
       done += count;
     }
-  }
-
-  #ended(offset: number, expected: number, done: number): CorruptError {
-    return new CorruptError(
-      'io.short-read',
-      `${expected} bytes were expected, but the file ended after ${done}; is it still being written?`,
-      { where: { file: this.name, offset: offset + done } },
-    );
   }
 
   close(): void {

@@ -1,18 +1,23 @@
 /**
- * Writes on other threads while the caller prepares the next bytes. A few buffers are on their way at a time; when
- * all of them are, the write is done at once, so memory is bounded and nobody has to wait.
+ * Writes on another thread while the caller prepares the next bytes. One write is on its way at a time: those that
+ * run beside each other on one file wait for each other in the kernel, and burn a core meanwhile.
  */
 import type { Disk } from './disk.ts';
 
 const BUFFER_SIZE = 4 << 20;
-const BUFFER_COUNT = 6;
+
+interface Waiting {
+  buffer: Uint8Array;
+  length: number;
+  position: number;
+}
 
 export class WriteBehind {
   readonly #disk: Disk;
   readonly #fd: number;
   readonly #free: Uint8Array[] = [];
-  #made = 0;
-  #pending = new Set<Promise<void>>();
+  readonly #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
   #failure: { error: unknown } | undefined;
 
   /** Does not own `fd`: call `settle` before it is closed. */
@@ -24,29 +29,36 @@ export class WriteBehind {
   /** Takes a copy of `bytes`. Throws what an earlier write failed with. */
   write(bytes: Uint8Array, position: number): void {
     if (this.#failure) throw this.#failure.error;
-    const buffer = bytes.length <= BUFFER_SIZE ? this.#takeBuffer() : undefined;
-    if (!buffer) {
+    if (bytes.length > BUFFER_SIZE) {
       this.#disk.write(this.#fd, bytes, position);
       return;
     }
+    const buffer = this.#free.pop() ?? new Uint8Array(BUFFER_SIZE);
     buffer.set(bytes);
-    const written = this.#disk
-      .startWrite(this.#fd, buffer.subarray(0, bytes.length), position)
-      .catch((error: unknown) => {
-        this.#failure ??= { error };
-      })
-      .finally(() => {
-        this.#free.push(buffer);
-        this.#pending.delete(written);
-      });
-    this.#pending.add(written);
+    this.#waiting.push({ buffer, length: bytes.length, position });
+    this.#start();
   }
 
-  #takeBuffer(): Uint8Array | undefined {
-    const free = this.#free.pop();
-    if (free || this.#made === BUFFER_COUNT) return free;
-    this.#made++;
-    return new Uint8Array(BUFFER_SIZE);
+  /** Given while something could not be started yet; wait for it before you write on, or memory grows. */
+  get backlog(): Promise<void> | undefined {
+    return this.#waiting.length > 0 ? this.#running : undefined;
+  }
+
+  #start(): void {
+    const next = this.#running ? undefined : this.#waiting.shift();
+    if (!next) return;
+    const { buffer, length, position } = next;
+    this.#running = this.#disk
+      .startWrite(this.#fd, buffer.subarray(0, length), position)
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+        this.#waiting.length = 0;
+      })
+      .then(() => {
+        this.#free.push(buffer);
+        this.#running = undefined;
+        this.#start();
+      });
   }
 
   /** Waits until everything is written. Throws what a write failed with. */
@@ -57,6 +69,6 @@ export class WriteBehind {
 
   /** Waits until nothing is on its way any more, whether it failed or not. */
   async settle(): Promise<void> {
-    await Promise.all(this.#pending);
+    while (this.#running) await this.#running;
   }
 }

@@ -85,8 +85,8 @@ export function jobs({ root, backup, scratch }: Places): Job[] {
       targetBytes: 200 * MB,
     },
     {
-      name: 'defrag (theirs: bbolt compact)',
-      ours: fresh(defrag, withDataDir),
+      name: 'defrag to a new file (theirs: bbolt compact)',
+      ours: fresh(ours('defrag -o', 'defrag', database, '-o', join(scratch, 'compact.db')), withDataDir),
       theirs: fresh(
         theirs('3.7', 'bbolt', 'compact', '-o', join(scratch, 'compact.db'), database),
         withDataDir,

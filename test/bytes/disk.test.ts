@@ -16,6 +16,7 @@ test('files are made, written, cut and renamed', async (t) => {
   disk.write(fd, new Uint8Array(), 0);
   disk.truncate(fd, 6);
   disk.sync(fd);
+  await disk.startSync(fd);
   disk.close(fd);
   assert.equal(readFileSync(path, 'utf8'), 'abchel');
   assert.equal(statSync(path).mode & 0o777, 0o600);
@@ -44,13 +45,13 @@ test('what the operating system refuses is a ToolError with the path', async (t)
   const closed = disk.create(join(folder, 'closed'), 0o600);
   disk.close(closed);
   for (const [run, code] of [
-    [() => disk.create(path, 0o600), 'io.failed'],
+    [() => disk.create(path, 0o600), 'io.exists'],
     [() => disk.create(join(folder, 'no', 'x'), 0o600), 'io.not-found'],
     [() => disk.openForUpdate(join(folder, 'absent')), 'io.not-found'],
     [() => disk.openForUpdate(folder), 'io.not-a-file'],
-    [() => disk.makeDirectory(path, 0o700), 'io.failed'],
+    [() => disk.makeDirectory(path, 0o700), 'io.exists'],
     [() => disk.rename(join(folder, 'absent'), path), 'io.not-found'],
-    [() => disk.link(path, path), 'io.failed'],
+    [() => disk.link(path, path), 'io.exists'],
     [() => disk.remove(join(folder, 'absent')), 'io.not-found'],
     [() => disk.removeDirectory(path), 'io.not-a-directory'],
     [() => disk.setMode(join(folder, 'absent'), 0o600), 'io.not-found'],
@@ -68,4 +69,5 @@ test('what the operating system refuses is a ToolError with the path', async (t)
     );
   }
   await assert.rejects(disk.startWrite(closed, Buffer.from('x'), 0), (error) => error instanceof ToolError);
+  await assert.rejects(disk.startSync(closed), (error) => error instanceof ToolError);
 });

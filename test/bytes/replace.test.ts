@@ -102,6 +102,33 @@ for (const operation of ['setMode', 'setOwner', 'write', 'sync', 'close', 'renam
   });
 }
 
+test('a new file takes no other file’s place, and keeps no second name', (t) => {
+  const folder = scratch(t);
+  const path = join(folder, 'db');
+  const stage = (disk: Disk): StagedFile => {
+    const staged = new StagedFile(disk, path);
+    staged.write(bytes('new'), 0);
+    return staged;
+  };
+  stage(realDisk()).commitNew();
+  assert.equal(readFileSync(path, 'utf8'), 'new');
+  assert.deepEqual(readdirSync(folder), ['db']);
+
+  writeFileSync(path, 'of somebody else');
+  // A disk without hard links has to look instead.
+  for (const disk of [realDisk(), failing('link')]) {
+    const staged = stage(disk);
+    assert.throws(() => staged.commitNew(), ToolError);
+    staged.discard();
+    assert.equal(readFileSync(path, 'utf8'), 'of somebody else');
+    assert.deepEqual(readdirSync(folder), ['db']);
+  }
+  removeTree(realDisk(), path);
+  stage(failing('link')).commitNew();
+  assert.equal(readFileSync(path, 'utf8'), 'new');
+  assert.deepEqual(readdirSync(folder), ['db']);
+});
+
 test('a temporary file lies beside its target, hidden, and under a name of its own', (t) => {
   const path = join(scratch(t), 'db');
   const names = new Set(Array.from({ length: 50 }, () => temporaryPath(path)));
@@ -112,7 +139,7 @@ test('a temporary file lies beside its target, hidden, and under a name of its o
   }
   const there = [...names][0]!;
   writeFileSync(there, 'mine');
-  assert.throws(() => new StagedFile(realDisk(), path, { temporary: there }), { code: 'io.failed' });
+  assert.throws(() => new StagedFile(realDisk(), path, { temporary: there }), { code: 'io.exists' });
   assert.equal(readFileSync(there, 'utf8'), 'mine');
 });
 

@@ -3,7 +3,7 @@ import { appendFileSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CorruptError, ToolError } from '../../src/errors.ts';
-import { MemorySource, openFile, readAt, type Source } from '../../src/bytes/source.ts';
+import { MemorySource, openFile, readAt, type Source, startOf } from '../../src/bytes/source.ts';
 import { scratch } from '../support/scratch.ts';
 import { unchanged } from '../support/unchanged.ts';
 
@@ -29,6 +29,16 @@ test('exactly the bytes that were asked for', (t) => {
     ] as const) {
       assert.deepEqual(readAt(source, offset, length), CONTENT.slice(offset, offset + length));
     }
+  }
+});
+
+test('a source may seem to end earlier', (t) => {
+  for (const source of both(t)) {
+    const start = startOf(source, 300);
+    assert.deepEqual([start.name, start.size], [source.name, 300]);
+    assert.deepEqual(readAt(start, 100, 200), CONTENT.slice(100, 300));
+    assert.throws(() => readAt(start, 100, 201), { code: 'io.short-read' });
+    assert.equal(startOf(source, 5000).size, 1000);
   }
 });
 

@@ -29,6 +29,40 @@ test('what was written is there once it is drained, also when the caller reuses 
   }
 });
 
+test('one write at a time, in the order given, and a backlog while one has to wait', async (t) => {
+  const real = realDisk();
+  const fd = real.create(join(scratch(t), 'file'), 0o600);
+  const finish: Array<() => void> = [];
+  const positions: number[] = [];
+  const slow: Disk = {
+    ...real,
+    startWrite: (_fd, _bytes, position) =>
+      new Promise((resolve) => {
+        positions.push(position);
+        finish.push(resolve);
+      }),
+  };
+  const output = new WriteBehind(slow, fd);
+  output.write(new Uint8Array(10), 0);
+  assert.ok(!output.backlog);
+  output.write(new Uint8Array(10), 10);
+  output.write(new Uint8Array(10), 20);
+  assert.deepEqual(positions, [0]);
+  for (const expected of [
+    [0, 10],
+    [0, 10, 20],
+    [0, 10, 20],
+  ]) {
+    const waited = Promise.resolve(output.backlog);
+    finish.at(-1)!();
+    await waited;
+    assert.deepEqual(positions, expected);
+  }
+  await output.drain();
+  assert.ok(!output.backlog);
+  real.close(fd);
+});
+
 test('a write that fails is thrown by the next one and by drain, and settle only waits', async (t) => {
   const real = realDisk();
   const failure = new ToolError('io.no-space', 'no space left on device');

@@ -38,7 +38,7 @@ export class World {
   readonly after: Tree;
   /** What the operation does when nothing fails. */
   readonly calls: readonly DiskCall[];
-  /** What takes its place by a rename of its own, in that order; a kill between two of them leaves a state between. */
+  /** What takes its place by a rename or a link of its own, in that order; a kill between two of them leaves a state between. */
   readonly units: readonly string[];
   readonly #scratch: string;
   readonly #verdicts = new Map<string, string>();
@@ -64,8 +64,11 @@ export class World {
     const disk = faultyDisk(undefined, { onCall: (call) => calls.push(call) });
     await of.run(root, plainContext({ disk }));
     const after = readTree(root);
-    const renames = calls.filter(({ operation }) => operation === 'rename');
-    const units = renames.map(({ to }) => relative(root, to!));
+    const isFinal = (to: string): boolean => after.has(relative(root, to)) && !before.has(relative(root, to));
+    const placings = calls.filter(
+      ({ operation, to }) => operation === 'rename' || (operation === 'link' && isFinal(to!)),
+    );
+    const units = placings.map(({ to }) => relative(root, to!));
     const world = new World(scratch, of, { before, after, calls, units });
     assert.ok(world.units.length > 0, 'the operation changes something');
     const judgement = await world.judge(root);

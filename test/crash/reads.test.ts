@@ -1,6 +1,6 @@
 /**
- * Every operation that writes, with each file it opens and each piece it reads failing in turn: with EIO, or with
- * fewer bytes than there should be. Reading does not go through `Disk`, so the file system functions themselves are
+ * Every operation that writes, with each file it opens and each piece it reads failing in turn, for good: with EIO,
+ * or with fewer bytes than there should be. Reading does not go through `Disk`, so the file system functions themselves are
  * replaced while the operation runs. What a worker thread reads, and directories, is not reached.
  */
 import assert from 'node:assert/strict';
@@ -73,11 +73,18 @@ async function withReads(fault: Fault, root: string, run: () => Promise<unknown>
     else paths.delete(fd);
     return fd;
   };
+  // A sector that cannot be read stays so: a page that is read once more, alone, fails once more.
+  let bad: { path: string; position: number; kind: Kind } | undefined;
   fs.readSync = ((fd: number, ...rest: [Buffer, number, number, number]) => {
     const path = paths.get(fd);
     if (path !== undefined) {
-      if (isHit('read', path)) throw failure();
-      if (isHit('read nothing', path)) return 0;
+      const [, , length, position] = rest;
+      for (const kind of ['read', 'read nothing'] as const)
+        if (isHit(kind, path)) bad = { path, position, kind };
+      if (bad?.path === path && position <= bad.position && bad.position < position + length) {
+        if (bad.kind === 'read') throw failure();
+        return 0;
+      }
     }
     return readSync(fd, ...rest);
   }) as typeof readSync;

@@ -200,7 +200,11 @@ describe('damage that once passed', () => {
     for (const { base, what, file, at, bytes, code } of DIRECTORIES) {
       await t.test(`${base}: ${what}`, async () => {
         const { path, segments, snaps } = all.find(({ name }) => name === base)!;
-        const target = { segment: segments[0], 'last segment': segments.at(-1), snap: { path: snaps.at(-1)! } }[file]!.path;
+        const target = {
+          segment: segments[0],
+          'last segment': segments.at(-1),
+          snap: { path: snaps.at(-1)! },
+        }[file]!.path;
         const sound = Uint8Array.from(readFileSync(target));
         writeFileSync(
           target,

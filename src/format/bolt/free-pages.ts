@@ -11,14 +11,24 @@ export class FreePages {
   /** For a run of so many pages: no free one starts below. */
   readonly #floors = new Map<number, number>();
 
-  /** What a complete walk did not claim, or claimed as free, is free. */
-  constructor(claims: PageClaims, pageLimit: number) {
+  private constructor(isFree: Uint8Array, pageLimit: number) {
+    this.#isFree = isFree;
     this.pageLimit = pageLimit;
-    this.#isFree = new Uint8Array(Math.min(claims.pageLimit, pageLimit));
-    for (let id = 0; id < this.#isFree.length; id++) {
+  }
+
+  /** What a complete walk did not claim, or claimed as free, is free. */
+  static unclaimed(claims: PageClaims, pageLimit: number): FreePages {
+    const isFree = new Uint8Array(Math.min(claims.pageLimit, pageLimit));
+    for (let id = 0; id < isFree.length; id++) {
       const claim = claims.of(id);
-      if (claim === CLAIM.none || claim === CLAIM.free) this.#isFree[id] = 1;
+      if (claim === CLAIM.none || claim === CLAIM.free) isFree[id] = 1;
     }
+    return new FreePages(isFree, pageLimit);
+  }
+
+  /** Every page below the high-water mark is in use. */
+  static none(pageLimit: number): FreePages {
+    return new FreePages(new Uint8Array(0), pageLimit);
   }
 
   /** The first page of a run of `count`: the lowest free one, or else a new one at the high-water mark. */

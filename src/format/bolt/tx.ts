@@ -26,6 +26,8 @@ import { layOut, type PageRun, type PageWrite, TransactionPages } from './tx-pag
 export interface EditOptions {
   /** Keeps the walk that opens the file polite. */
   pacer?: Pacer | undefined;
+  /** Writes new pages behind the last one alone. Then free pages need not be found, and nothing is walked or checked. */
+  isAppendOnly?: boolean;
 }
 
 /**
@@ -65,12 +67,12 @@ export class BoltEditor {
   /** Set during a commit: when it fails, nobody knows what reached the disk. */
   #isInDoubt = false;
 
-  private constructor(disk: Disk, fd: number, source: FileSource, file: BoltFile) {
+  private constructor(disk: Disk, fd: number, source: FileSource, file: BoltFile, free: FreePages) {
     this.#disk = disk;
     this.#fd = fd;
     this.#source = source;
     this.#live = file.live;
-    this.#free = new FreePages(file.claims, file.live.pageLimit);
+    this.#free = free;
     if (file.live.freelist !== undefined) {
       const page = new Page();
       file.pages.load(file.live.freelist, page);
@@ -78,20 +80,21 @@ export class BoltEditor {
     }
   }
 
-  /** Walks the whole tree to find the free pages. Throws `CorruptError` at the first damage. */
+  /** Walks the whole tree to find the free pages, if they are wanted. Throws `CorruptError` at the first damage. */
   static async open(disk: Disk, path: string, options: EditOptions = {}): Promise<BoltEditor> {
     const { pacer = new Pacer() } = options;
     const source = new FileSource(path);
     let fd: number | undefined;
     try {
       const file = new BoltFile(source);
-      for (const bucket of file.buckets()) await claimBucket(file, bucket, pacer);
-      checkFreelist(file);
+      const free = options.isAppendOnly
+        ? FreePages.none(file.live.pageLimit)
+        : await findFreePages(file, pacer);
       fd = disk.openForUpdate(path);
       // The live meta may be the last thing a killed process wrote. It must be durable before the pages that only
       // the older one reaches are overwritten.
-      disk.sync(fd);
-      return new BoltEditor(disk, fd, source, file);
+      if (!options.isAppendOnly) disk.sync(fd);
+      return new BoltEditor(disk, fd, source, file, free);
     } catch (error) {
       source.close();
       if (fd !== undefined) disk.close(fd);
@@ -165,6 +168,12 @@ export class BoltEditor {
     this.#source.close();
     this.#disk.close(this.#fd);
   }
+}
+
+async function findFreePages(file: BoltFile, pacer: Pacer): Promise<FreePages> {
+  for (const bucket of file.buckets()) await claimBucket(file, bucket, pacer);
+  checkFreelist(file);
+  return FreePages.unclaimed(file.claims, file.live.pageLimit);
 }
 
 /** Claims the pages of a bucket and of those inside it. */

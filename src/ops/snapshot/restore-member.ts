@@ -6,7 +6,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Disk } from '../../bytes/disk.ts';
-import { openFile } from '../../bytes/source.ts';
+import { openFile, startOf } from '../../bytes/source.ts';
 import { CorruptError } from '../../errors.ts';
 import { CONF_CHANGE_TYPE, confChange, ENTRY_TYPE } from '../../format/proto/raftpb.ts';
 import { encodeMember, type Member } from '../../format/proto/member-json.ts';
@@ -32,10 +32,12 @@ export interface MemberFiles {
   walDir: string;
 }
 
-/** Writes both files durably. */
+/** Writes both files durably, and reads them back. */
 export function writeMemberFiles(disk: Disk, files: MemberFiles): void {
   writeSnap(disk, files);
-  writeSegment(disk, files);
+  const logSize = writeSegment(disk, files);
+  proveLog(files, logSize);
+  proveSnap(files);
 }
 
 function zerosOf(target: Version): Zeros {
@@ -61,7 +63,8 @@ function writeSnap(disk: Disk, { cluster, target, snapDir }: MemberFiles): void 
   }
 }
 
-function writeSegment(disk: Disk, { cluster, member, target, walDir }: MemberFiles): void {
+/** Gives the bytes in use; the rest of the file is a hole. */
+function writeSegment(disk: Disk, { cluster, member, target, walDir }: MemberFiles): number {
   const { members } = cluster;
   const zeros = zerosOf(target);
   const path = join(walDir, formatSegmentName({ sequence: 0, index: 0 }));
@@ -82,13 +85,19 @@ function writeSegment(disk: Disk, { cluster, member, target, walDir }: MemberFil
     writer.abandon();
     throw error;
   }
+  const { offset } = writer;
   writer.close();
+  return offset;
 }
 
-/** Throws unless both files read back as what a server will look for. */
-export function proveMemberFiles({ cluster, member, snapDir, walDir }: MemberFiles): void {
+/** Throws unless the log reads back as what a server will look for. */
+function proveLog({ cluster, member, walDir }: MemberFiles, sizeBytes: number): void {
   const count = cluster.members.length;
-  const reader = new LogReader(listSegments(walDir).segments);
+  const segments = listSegments(walDir).segments.map((segment) => ({
+    ...segment,
+    open: () => startOf(segment.open(), sizeBytes),
+  }));
+  const reader = new LogReader(segments);
   for (const event of reader.events()) void event;
   const isLogRight =
     reader.metadata?.nodeId === member.id &&
@@ -97,7 +106,11 @@ export function proveMemberFiles({ cluster, member, snapDir, walDir }: MemberFil
     reader.state?.commit === count &&
     reader.validSnapshots().at(-1)?.index === count;
   if (!isLogRight) throw unsound(walDir);
+}
 
+/** Throws unless the raft snapshot does. */
+function proveSnap({ cluster, snapDir }: MemberFiles): void {
+  const count = cluster.members.length;
   const path = join(snapDir, formatSnapName({ term: RESTORE_TERM, index: count }));
   const source = openFile(path);
   try {

@@ -31,7 +31,7 @@ import {
   writeDatabase,
 } from './restore-database.ts';
 import { type EditPlan, planEdits } from './restore-edits.ts';
-import { proveMemberFiles, writeMemberFiles } from './restore-member.ts';
+import { writeMemberFiles } from './restore-member.ts';
 import { makeReport, type RestoreReport } from './restore-report.ts';
 import { DigestCheck, readFacts, type SnapshotFacts } from './restore-source.ts';
 import {
@@ -265,9 +265,7 @@ async function build(plan: Plan, options: RestoreOptions, context: Context): Pro
     assertSpace(spaceNeeds(otherTargets, result.sizeBytes));
     for (const { disk, database } of others) await copyDatabase(disk, first.database, database, pacer);
     for (const { disk, member, snapDir, walDir } of places) {
-      const files = { cluster: plan.cluster, member, target: plan.targetVersion, snapDir, walDir };
-      writeMemberFiles(disk, files);
-      proveMemberFiles(files);
+      writeMemberFiles(disk, { cluster: plan.cluster, member, target: plan.targetVersion, snapDir, walDir });
     }
     digest.assertUnmoved();
     pacer.check();

@@ -10,13 +10,12 @@ import { ioError } from '../../bytes/io-error.ts';
 import { compareBytes } from '../../bytes/order.ts';
 import { Pacer } from '../../bytes/pacer.ts';
 import { StagedFile, temporaryPath } from '../../bytes/replace.ts';
-import { WriteBehind } from '../../bytes/write-behind.ts';
 import { startSha256 } from '../../bytes/sha256.ts';
-import { openFile } from '../../bytes/source.ts';
 import { CorruptError, RefusedError, ToolError, UsageError } from '../../errors.ts';
 import { databaseOf } from '../../store/locate.ts';
 import { assertUnmoved, type Database, openDatabase, startDigest } from '../../store/database.ts';
-import { proveEqual, type RewriteResult, rewriteDatabase } from '../../store/rewrite.ts';
+import { fillFile, proveDatabase } from '../../store/new-file.ts';
+import { type RewriteResult, rewriteDatabase } from '../../store/rewrite.ts';
 import { HistoryCheck } from '../../check/history.ts';
 import { readMarks } from '../../store/mvcc/marks.ts';
 import type { Context } from '../context.ts';
@@ -177,30 +176,24 @@ async function replace(
     owner: { uid, gid },
     temporary: temporaryOf(plan.output),
   });
-  const output = new WriteBehind(context.disk, staged.fd);
   try {
-    const written = await rewriteDatabase(database.bolt, output, { pacer, observers: observersOf(database) });
-    await output.drain();
+    const written = await fillFile(staged.file, (output) =>
+      rewriteDatabase(database.bolt, output, { pacer, observers: observersOf(database) }),
+    );
     if (digest) {
       assertDigest(await digest.result, database);
       const seal = await startSha256({ path: staged.temporary, length: written.sizeBytes }).result;
       staged.write(seal, written.sizeBytes);
     }
+    await proveDatabase(staged.file, written, pacer);
     staged.seal();
-    const source = openFile(staged.temporary);
-    try {
-      await proveEqual(source, written, pacer);
-    } finally {
-      source.close();
-    }
     pacer.check();
     assertUnmoved(database);
     if (plan.isLocked) await takePlace(staged, plan.path, context);
-    else staged.commit();
+    else staged.commitNew();
     return written;
   } finally {
     digest?.cancel();
-    await output.settle();
     staged.discard();
   }
 }

@@ -7,18 +7,17 @@ import type { Pacer } from '../../bytes/pacer.ts';
 import { StagedFile } from '../../bytes/replace.ts';
 import { openFile, readAt, type Source } from '../../bytes/source.ts';
 import { CorruptError } from '../../errors.ts';
-import { type BoltTransaction, editBolt } from '../../format/bolt/tx.ts';
 import { encodeSnapFile, formatSnapName } from '../../format/snap/file.ts';
 import { encodeV2Store } from '../../format/snap/v2store.ts';
 import { SegmentWriter } from '../../format/wal/writer.ts';
 import { assertUnmoved, openDatabase } from '../../store/database.ts';
-import { type Edits, proveEqual, rewriteDatabase } from '../../store/rewrite.ts';
+import { editFile, fillWithCopy, proveDatabase } from '../../store/new-file.ts';
+import { type Edits, rewriteDatabase } from '../../store/rewrite.ts';
 import { compareMinor, isBeforeStorageVersion, type MinorVersion } from '../../store/schema/migrate.ts';
 import type { Fix } from '../../store/upgrade-fix.ts';
 import { type MemberLog, readSegments } from './migrate-member.ts';
 import { TEMPORARY_NAMES } from './swap.ts';
 
-const CHUNK_SIZE = 4 << 20;
 const SNAP_MODE = 0o644;
 
 /** A copy of the database with the edits in it, its pages otherwise where they were. */
@@ -34,15 +33,11 @@ export async function stageDatabase(
     staged = stage(disk, path, TEMPORARY_NAMES.database.staged);
     // The pipeline, writing nothing: checks the old file, and says what the edited copy has to read back as.
     const expected = await rewriteDatabase(database.bolt, { write() {} }, { edits, pacer });
-    await copyStart(database.source, staged, database.bolt.sizeBytes, pacer);
+    const { file } = staged;
+    await fillWithCopy(file, database.source, database.bolt.sizeBytes, pacer);
+    await editFile(file, edits, { pacer });
+    await proveDatabase(file, expected, pacer);
     staged.seal();
-    await editBolt(disk, staged.temporary, (tx) => applyEdits(tx, edits), { pacer });
-    const copy = openFile(staged.temporary);
-    try {
-      await proveEqual(copy, expected, pacer);
-    } finally {
-      copy.close();
-    }
     assertUnmoved(database);
     return staged;
   } catch (error) {
@@ -50,17 +45,6 @@ export async function stageDatabase(
     throw error;
   } finally {
     database.close();
-  }
-}
-
-function applyEdits(tx: BoltTransaction, edits: Edits): void {
-  for (const [label, { rows }] of edits) {
-    const bucket = tx.ensureBucket(Buffer.from(label));
-    for (const [name, value] of rows ?? []) {
-      const key = Buffer.from(name, 'latin1');
-      if (value === undefined) bucket.delete(key);
-      else bucket.put(key, value);
-    }
   }
 }
 
@@ -110,7 +94,7 @@ export async function stageSegment(
   let staged: StagedFile | undefined;
   try {
     staged = stage(disk, last.path, TEMPORARY_NAMES.segment.staged);
-    await copyStart(source, staged, end.offset, pacer);
+    await fillWithCopy(staged.file, source, end.offset, pacer);
     if (end.verdict === 'preallocated') disk.truncate(staged.fd, source.size);
     staged.seal();
     const verdict = end.verdict === 'torn' ? 'end' : end.verdict;
@@ -169,16 +153,6 @@ function modeOf(path: string): number | undefined {
 function ownerOf(path: string): Owner {
   const { uid, gid } = lstatSync(path);
   return { uid, gid };
-}
-
-async function copyStart(source: Source, staged: StagedFile, size: number, pacer: Pacer): Promise<void> {
-  const chunk = new Uint8Array(Math.min(CHUNK_SIZE, size));
-  for (let offset = 0; offset < size; offset += chunk.length) {
-    const part = chunk.subarray(0, Math.min(chunk.length, size - offset));
-    source.readInto(offset, part);
-    staged.write(part, offset);
-    if (pacer.isDue()) await pacer.rest(offset + part.length, size);
-  }
 }
 
 /** 3.7's library leaves zeros out. */

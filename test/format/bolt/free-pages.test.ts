@@ -7,7 +7,7 @@ import { Random, seedOfRun } from '../../support/mutate.ts';
 function freePages(used: number[], pageLimit: number): FreePages {
   const claims = new PageClaims(pageLimit);
   for (const id of used) claims.claim(id, 0, CLAIM.leaf);
-  return new FreePages(claims, pageLimit);
+  return FreePages.unclaimed(claims, pageLimit);
 }
 
 test('the lowest run that is long enough, then the high-water mark', () => {
@@ -38,12 +38,12 @@ test('what a stored freelist claims is free; the metas never are', () => {
   claims.claim(2, 0, CLAIM.leaf);
   claims.claim(3, 1, CLAIM.freelist);
   claims.claim(5, 0, CLAIM.free);
-  const free = new FreePages(claims, 6);
+  const free = FreePages.unclaimed(claims, 6);
   assert.deepEqual([free.take(1), free.take(1)], [5, 6]);
 });
 
 test('pages below the mark that the file does not have are left alone', () => {
-  const free = new FreePages(new PageClaims(4), 100);
+  const free = FreePages.unclaimed(new PageClaims(4), 100);
   assert.deepEqual([free.take(1), free.take(1), free.take(1)], [2, 3, 100]);
 });
 

@@ -89,7 +89,10 @@ test('a run ends where the file or the database does, and what cannot be read as
   assert.deepEqual(short.reads, []);
   pages.loadRun(4, 20);
   assert.deepEqual(short.reads, [[4 * 1024, 5 * 1024]]);
-  assert.deepEqual([pages.holds(3), pages.holds(4), pages.holds(8), pages.holds(9)], [false, true, true, false]);
+  assert.deepEqual(
+    [pages.holds(3), pages.holds(4), pages.holds(8), pages.holds(9)],
+    [false, true, true, false],
+  );
 
   const failing = new CountingSource(bytes);
   const other = new PageFile(failing, 1024, 442);

@@ -49,7 +49,7 @@ test('a tree that leads in a circle is an error, not a hang', () => {
   const bytes = boltFile({ root: 2, pages: { 2: { branch: [['a', 3]] }, 3: { branch: [['a', 2]] } } });
   const pages = new TransactionPages(
     new PageFile(new MemorySource(bytes), KB, 4),
-    new FreePages(new PageClaims(4), 4),
+    FreePages.unclaimed(new PageClaims(4), 4),
   );
   assert.throws(() => pages.lookUp(2, Buffer.from('a')), { code: 'bolt.page.depth' });
 });

@@ -101,7 +101,10 @@ describe('refuses', () => {
     await assert.rejects(run, { code: 'backup.changing', hint: /snapshot save/ });
     // Whatever else is found of such a file proves nothing.
     const many = buildDatabase({
-      records: [[put(2, 'a')[0], text('\x0a\xff')], ...Array.from({ length: 99 }, (_, i) => put(i + 3, `k${i}`))],
+      records: [
+        [put(2, 'a')[0], text('\x0a\xff')],
+        ...Array.from({ length: 99 }, (_, i) => put(i + 3, `k${i}`)),
+      ],
       pageSize: 1024,
     });
     writeFileSync(path, many);
