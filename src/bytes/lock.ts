@@ -4,10 +4,11 @@
  * gone. `/proc/locks` shows who else holds one, also for the log's kind of lock.
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RefusedError, ToolError } from '../errors.ts';
 import { ioError } from './io-error.ts';
+import { type FileIdentity, identityOf } from './openers.ts';
 
 const RETRY_MS = 50;
 /** flock(1) exits with 1 when the lock is taken. */
@@ -79,19 +80,35 @@ export function isLockedByOther(path: string): boolean {
 
 function holderOf(path: string): string | undefined {
   let table: string;
-  let inode: bigint;
+  let file: FileIdentity | undefined;
   try {
     table = readFileSync('/proc/locks', 'utf8');
-    inode = statSync(path, { bigint: true }).ino;
+    file = identityOf(path);
   } catch {
     return undefined;
   }
+  const pid = file && lockHolderIn(table, file);
+  if (pid === undefined) return undefined;
+  // The one that took the lock may be gone while another holds it: that is how we lock ourselves.
+  return pid !== '-1' && existsSync(`/proc/${pid}`) ? `process ${pid}` : 'another process';
+}
+
+/** The process id that `/proc/locks` gives with the first lock on a file; `-1` in another container. */
+export function lockHolderIn(table: string, { dev, ino }: FileIdentity): string | undefined {
   for (const line of table.split('\n')) {
     // 1: FLOCK  ADVISORY  WRITE 812 fe:00:131090 0 EOF
-    const [, , , , pid, file] = line.trim().split(/\s+/);
-    if (file?.split(':')[2] !== String(inode)) continue;
-    // The one that took the lock may be gone while another holds it: that is how we lock ourselves.
-    return pid !== '-1' && existsSync(`/proc/${pid}`) ? `process ${pid}` : 'another process';
+    const [, , , , pid, place] = line.trim().split(/\s+/);
+    const [major = '', , inode] = place?.split(':') ?? [];
+    if (inode !== String(ino)) continue;
+    // Where the file system has no device of its own (btrfs, overlayfs), stat tells another number than the lock.
+    const isOther =
+      Number.parseInt(major, 16) !== 0 && majorOf(dev) !== 0 && Number.parseInt(major, 16) !== majorOf(dev);
+    if (!isOther) return pid;
   }
   return undefined;
+}
+
+/** Of a device number, as Linux packs it. */
+function majorOf(dev: bigint): number {
+  return Number(((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xfffff000n));
 }

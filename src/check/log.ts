@@ -3,7 +3,7 @@
  * database belong together.
  */
 import { existsSync, lstatSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { listNames } from '../bytes/directory.ts';
 import type { Pacer } from '../bytes/pacer.ts';
 import { openFile, readAt } from '../bytes/source.ts';
@@ -112,6 +112,23 @@ export function accountUnread({ memberDir, walDir, database }: Input): ByteLine[
     { what: 'raft snapshots and other files', bytes: sum(join(memberDir!, 'snap')), status: 'skipped' },
   ];
   return lines.filter(({ bytes }) => bytes > 0);
+}
+
+/** What lies in the directories beside `snap` and the log. */
+export function accountOthers({ kind, memberDir, walDir }: Input): ByteLine[] {
+  const known = new Set([join(memberDir!, 'snap'), walDir, memberDir]);
+  const directories = kind === 'data directory' ? [dirname(memberDir!), memberDir!] : [memberDir!];
+  const others = directories
+    .flatMap((directory) => listNames(directory).map((name) => join(directory, name)))
+    .filter((path) => !known.has(path));
+  const bytes = others.reduce((sum, path) => sum + treeSize(path), 0);
+  return bytes > 0 ? [{ what: 'other files', bytes, status: 'skipped' }] : [];
+}
+
+/** Of a file, or of all files in a directory; links are not followed. */
+function treeSize(path: string): number {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return sizeOf(path);
+  return listNames(path).reduce((sum, name) => sum + treeSize(join(path, name)), 0);
 }
 
 /** Reads every record once; what is wrong goes to the sink, a torn end by what it costs. */

@@ -17,7 +17,7 @@ import {
   walkDatabase,
 } from './database.ts';
 import { type Input, recognise } from './kind.ts';
-import { accountUnread, checkLog } from './log.ts';
+import { accountOthers, accountUnread, checkLog } from './log.ts';
 import { type ByteLine, Findings, type Layer, LAYERS, type VerifyReport, type Verdict } from './report.ts';
 import { checkSchema } from './schema.ts';
 import { stampOf } from './stillness.ts';
@@ -204,6 +204,7 @@ class Pass {
   #report(): VerifyReport {
     const verdict = this.#findings.verdict();
     if (this.#input.memberDir && !this.#layers.has('log')) this.#bytes.push(...accountUnread(this.#input));
+    if (this.#input.memberDir) this.#bytes.push(...accountOthers(this.#input));
     if (!this.#layers.has('file') && this.#input.kind === 'backup') {
       this.#bytes.push({ what: 'SHA-256 trailer', bytes: TRAILER_SIZE, status: 'skipped' });
     }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isLockedByOther, lockExclusive } from '../../src/bytes/lock.ts';
+import { isLockedByOther, lockExclusive, lockHolderIn } from '../../src/bytes/lock.ts';
 import { RefusedError } from '../../src/errors.ts';
 import { scratch } from '../support/scratch.ts';
 
@@ -112,6 +112,26 @@ test('without flock(1), a lock that /proc/locks shows is still respected', { ski
   } finally {
     process.env['PATH'] = PATH;
   }
+});
+
+test('a lock is that of the file which has its inode, on a device that can be the same', () => {
+  const table = [
+    '1: POSIX  ADVISORY  WRITE 11 fe:00:77 0 EOF',
+    '2: FLOCK  ADVISORY  WRITE 12 fe:00:78 0 EOF',
+    '2: -> FLOCK  ADVISORY  WRITE 13 fe:00:78 0 EOF',
+    '3: OFDLCK ADVISORY  WRITE -1 00:2d:79 0 EOF',
+    '',
+  ].join('\n');
+  const device = (major: bigint, minor: bigint): bigint => (major << 8n) | minor;
+  const cases: Array<[dev: bigint, ino: bigint, pid: string | undefined]> = [
+    [device(0xfen, 0n), 77n, '11'],
+    [device(0xfen, 0n), 78n, '12'],
+    [device(0x08n, 1n), 78n, undefined],
+    [device(0n, 0x30n), 78n, '12'],
+    [device(0xfen, 0n), 79n, '-1'],
+    [device(0xfen, 0n), 80n, undefined],
+  ];
+  for (const [dev, ino, pid] of cases) assert.equal(lockHolderIn(table, { dev, ino }), pid, `${dev} ${ino}`);
 });
 
 test('a file that is not there', async (t) => {

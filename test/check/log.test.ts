@@ -111,6 +111,22 @@ describe('segments', () => {
     assert.equal(report.totalBytes, filesIn(directory).totalBytes + filesIn(walDir).totalBytes);
   });
 
+  test('beside files that are none of etcd’s, which are counted too', async (t) => {
+    const { directory, member } = plant(t);
+    writeFileSync(join(directory, 'notes.txt'), 'twelve bytes');
+    writeFileSync(join(member, '.touch'), '');
+    mkdirSync(join(member, 'wal.broken'));
+    writeFileSync(join(member, 'wal.broken', '0.wal'), 'seven b');
+    for (const layers of [undefined, ['pages'] as const]) {
+      const report = await verify(directory, { layers });
+      assert.equal(report.verdict, 'GOOD');
+      assert.equal(report.totalBytes, filesIn(directory).totalBytes);
+      assert.equal(report.bytes.find(({ what }) => what === 'other files')?.bytes, 19);
+    }
+    const report = await verify(member);
+    assert.equal(report.totalBytes, filesIn(member).totalBytes);
+  });
+
   test('that cannot be opened leave the database judged', async (t) => {
     const { directory, member } = plant(t);
     const path = join(member, 'wal', '0000000000000001-0000000000000014.wal');

@@ -9,7 +9,7 @@ import { MemorySource } from '../../src/bytes/source.ts';
 import { TRAILER_SIZE } from '../../src/format/backup/trailer.ts';
 import { BoltFile } from '../../src/format/bolt/file.ts';
 import { keyValue } from '../../src/format/proto/mvccpb.ts';
-import { newestRevision } from '../../src/ops/snapshot/restore-source.ts';
+import { newestRevision } from '../../src/ops/snapshot/restore/source.ts';
 import { restoreSnapshot } from '../../src/ops/snapshot/restore.ts';
 import { defragment } from '../../src/ops/upkeep/defrag.ts';
 import { encodeRevision } from '../../src/store/mvcc/record.ts';

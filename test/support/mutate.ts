@@ -70,7 +70,8 @@ export interface Edit {
 
 /** A damaged copy. */
 export function damage(bytes: Uint8Array, edit: Edit): Uint8Array {
-  const copy = bytes.slice();
+  // A `Buffer`'s own slice would share its memory.
+  const copy = new Uint8Array(bytes);
   for (const { offset, bytes: patch } of edit.patches) copy.set(patch, offset);
   return edit.size === undefined ? copy : copy.subarray(0, edit.size);
 }

@@ -13,7 +13,7 @@ import type { Member } from '../../format/proto/member-json.ts';
 import { type Database, openDatabase } from '../../store/database.ts';
 import type { Version } from '../../store/schema/buckets.ts';
 import type { Context } from '../context.ts';
-import { type Bump, planBump } from './restore-bump.ts';
+import { type Bump, planBump } from './restore/bump.ts';
 import {
   DEFAULT_CLUSTER,
   DEFAULT_NAME,
@@ -21,7 +21,7 @@ import {
   DEFAULT_TOKEN,
   planCluster,
   type RestoredCluster,
-} from './restore-cluster.ts';
+} from './restore/cluster.ts';
 import {
   copyDatabase,
   type DatabaseJob,
@@ -29,11 +29,11 @@ import {
   type Layout,
   rehearse,
   writeDatabase,
-} from './restore-database.ts';
-import { type EditPlan, planEdits } from './restore-edits.ts';
-import { writeMemberFiles } from './restore-member.ts';
-import { makeReport, type RestoreReport } from './restore-report.ts';
-import { DigestCheck, readFacts, type SnapshotFacts } from './restore-source.ts';
+} from './restore/database.ts';
+import { type EditPlan, planEdits } from './restore/edits.ts';
+import { writeMemberFiles } from './restore/member.ts';
+import { makeReport, type RestoreReport } from './restore/report.ts';
+import { DigestCheck, readFacts, type SnapshotFacts } from './restore/source.ts';
 import {
   assertFree,
   assertSpace,
@@ -45,10 +45,10 @@ import {
   spaceNeeds,
   Staging,
   walDirOf,
-} from './restore-target.ts';
+} from './restore/target.ts';
 
-export type { RestoreReport } from './restore-report.ts';
-export { assertSpace } from './restore-target.ts';
+export type { RestoreReport } from './restore/report.ts';
+export { assertSpace } from './restore/target.ts';
 
 /** Where the members come to be. */
 export type RestoreTarget =

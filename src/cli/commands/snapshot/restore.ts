@@ -6,7 +6,7 @@ import {
   restoreSnapshot,
   type RestoreTarget,
 } from '../../../ops/snapshot/restore.ts';
-import { parseOwner } from '../../../ops/snapshot/restore-owner.ts';
+import { parseOwner } from '../../../ops/snapshot/restore/owner.ts';
 import { VERSIONS, type Version } from '../../../store/schema/buckets.ts';
 import type { Call } from '../../call.ts';
 import { type FlagName, flagText, invalidValue } from '../../flags.ts';

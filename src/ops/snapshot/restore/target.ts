@@ -8,12 +8,12 @@
  */
 import { accessSync, constants, lstatSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { ioError } from '../../bytes/io-error.ts';
-import type { Disk, Owner } from '../../bytes/disk.ts';
-import { removeTree, syncTree, temporaryPath } from '../../bytes/replace.ts';
-import { RefusedError, ToolError, UsageError } from '../../errors.ts';
-import { MEMBER_DIRECTORY, SNAP_DIRECTORY, WAL_DIRECTORY } from '../../format/datadir.ts';
-import { SEGMENT_SIZE } from '../../format/wal/layout.ts';
+import { ioError } from '../../../bytes/io-error.ts';
+import type { Disk, Owner } from '../../../bytes/disk.ts';
+import { removeTree, syncTree, temporaryPath } from '../../../bytes/replace.ts';
+import { RefusedError, ToolError, UsageError } from '../../../errors.ts';
+import { MEMBER_DIRECTORY, SNAP_DIRECTORY, WAL_DIRECTORY } from '../../../format/datadir.ts';
+import { SEGMENT_SIZE } from '../../../format/wal/layout.ts';
 
 const DIRECTORY_MODE = 0o700;
 /** What a run that was killed leaves in a directory; see `temporaryPath`. */

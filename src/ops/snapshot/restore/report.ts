@@ -1,11 +1,11 @@
 /** What a restore did, or would do. */
-import type { AlarmMember } from '../../format/proto/rpcpb.ts';
-import { compareVersions, type Version } from '../../store/schema/buckets.ts';
-import { compareMinor, parseVersion } from '../../store/schema/migrate.ts';
-import type { SchemaState } from '../../store/schema/state.ts';
-import type { Bump } from './restore-bump.ts';
-import type { DatabaseResult, Layout } from './restore-database.ts';
-import type { SpaceNeed } from './restore-target.ts';
+import type { AlarmMember } from '../../../format/proto/rpcpb.ts';
+import { compareVersions, type Version } from '../../../store/schema/buckets.ts';
+import { compareMinor, parseVersion } from '../../../store/schema/migrate.ts';
+import type { SchemaState } from '../../../store/schema/state.ts';
+import type { Bump } from './bump.ts';
+import type { DatabaseResult, Layout } from './database.ts';
+import type { SpaceNeed } from './target.ts';
 
 export interface RestoredMember {
   id: bigint;

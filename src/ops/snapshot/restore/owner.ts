@@ -1,7 +1,7 @@
 /** `--owner`: numbers, or names as the host's passwd and group files have them. */
 import { readFileSync } from 'node:fs';
-import type { Owner } from '../../bytes/disk.ts';
-import { UsageError } from '../../errors.ts';
+import type { Owner } from '../../../bytes/disk.ts';
+import { UsageError } from '../../../errors.ts';
 
 const PASSWD = '/etc/passwd';
 const GROUP = '/etc/group';

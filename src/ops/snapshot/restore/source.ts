@@ -1,18 +1,18 @@
 /** The snapshot that is restored: its SHA-256, and what its small buckets say. */
 import { fstatSync, statSync } from 'node:fs';
-import { type PendingDigest, startSha256 } from '../../bytes/sha256.ts';
-import { FileSource, type Source } from '../../bytes/source.ts';
-import { CorruptError, ToolError, UnsupportedError } from '../../errors.ts';
-import { type Backup, checkDigest, readBackup, TRAILER_SIZE } from '../../format/backup/trailer.ts';
-import { BoltFile, type Bucket } from '../../format/bolt/file.ts';
-import { DEPTH_MAX } from '../../format/bolt/layout.ts';
-import { Page } from '../../format/bolt/page.ts';
-import type { Database } from '../../store/database.ts';
-import { compactRevisionOf, readMarks } from '../../store/mvcc/marks.ts';
-import { RecordView } from '../../store/mvcc/record.ts';
-import { BUCKETS, type Version } from '../../store/schema/buckets.ts';
-import { readRows, type Row } from '../../store/schema/rows.ts';
-import { decodeSchema, schemaVersionOf, type SchemaState } from '../../store/schema/state.ts';
+import { type PendingDigest, startSha256 } from '../../../bytes/sha256.ts';
+import { FileSource, type Source } from '../../../bytes/source.ts';
+import { CorruptError, ToolError, UnsupportedError } from '../../../errors.ts';
+import { type Backup, checkDigest, readBackup, TRAILER_SIZE } from '../../../format/backup/trailer.ts';
+import { BoltFile, type Bucket } from '../../../format/bolt/file.ts';
+import { DEPTH_MAX } from '../../../format/bolt/layout.ts';
+import { Page } from '../../../format/bolt/page.ts';
+import type { Database } from '../../../store/database.ts';
+import { compactRevisionOf, readMarks } from '../../../store/mvcc/marks.ts';
+import { RecordView } from '../../../store/mvcc/record.ts';
+import { BUCKETS, type Version } from '../../../store/schema/buckets.ts';
+import { readRows, type Row } from '../../../store/schema/rows.ts';
+import { decodeSchema, schemaVersionOf, type SchemaState } from '../../../store/schema/state.ts';
 
 /** What has to be known of a snapshot before it is copied. */
 export interface SnapshotFacts {

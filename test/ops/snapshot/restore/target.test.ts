@@ -11,16 +11,16 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { realDisk } from '../../../src/bytes/disk.ts';
-import { verify } from '../../../src/check/verify.ts';
-import { RefusedError, UsageError } from '../../../src/errors.ts';
-import { plainContext } from '../../../src/ops/context.ts';
-import type { Layout } from '../../../src/ops/snapshot/restore-database.ts';
-import { type RestoreOptions, restoreSnapshot } from '../../../src/ops/snapshot/restore.ts';
-import { assertFree, assertSpace, spaceNeeds, Staging } from '../../../src/ops/snapshot/restore-target.ts';
-import { faultyDisk, hastyDisk } from '../../support/faulty-disk.ts';
-import { fixture } from '../../support/fixtures.ts';
-import { scratch } from '../../support/scratch.ts';
+import { realDisk } from '../../../../src/bytes/disk.ts';
+import { verify } from '../../../../src/check/verify.ts';
+import { RefusedError, UsageError } from '../../../../src/errors.ts';
+import { plainContext } from '../../../../src/ops/context.ts';
+import type { Layout } from '../../../../src/ops/snapshot/restore/database.ts';
+import { type RestoreOptions, restoreSnapshot } from '../../../../src/ops/snapshot/restore.ts';
+import { assertFree, assertSpace, spaceNeeds, Staging } from '../../../../src/ops/snapshot/restore/target.ts';
+import { faultyDisk, hastyDisk } from '../../../support/faulty-disk.ts';
+import { fixture } from '../../../support/fixtures.ts';
+import { scratch } from '../../../support/scratch.ts';
 
 const SNAPSHOT = fixture('snap/snap-3.6.db');
 const CLUSTER = 'a=http://127.0.0.1:41101,b=http://127.0.0.1:41102';

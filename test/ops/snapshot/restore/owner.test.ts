@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseOwner } from '../../../src/ops/snapshot/restore-owner.ts';
-import { scratch } from '../../support/scratch.ts';
+import { parseOwner } from '../../../../src/ops/snapshot/restore/owner.ts';
+import { scratch } from '../../../support/scratch.ts';
 
 test('owners by number and by name', (t) => {
   const dir = scratch(t);

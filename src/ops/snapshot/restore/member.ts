@@ -5,20 +5,20 @@
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Disk } from '../../bytes/disk.ts';
-import { openFile, startOf } from '../../bytes/source.ts';
-import { CorruptError } from '../../errors.ts';
-import { CONF_CHANGE_TYPE, confChange, ENTRY_TYPE } from '../../format/proto/raftpb.ts';
-import { encodeMember, type Member } from '../../format/proto/member-json.ts';
-import type { Zeros } from '../../format/proto/field.ts';
-import { encodeSnapFile, formatSnapName, readSnapFile } from '../../format/snap/file.ts';
-import { encodeV2Store } from '../../format/snap/v2store.ts';
-import { listSegments, LogReader } from '../../format/wal/log.ts';
-import { formatSegmentName } from '../../format/wal/name.ts';
-import { SegmentWriter } from '../../format/wal/writer.ts';
-import { compareVersions, type Version } from '../../store/schema/buckets.ts';
-import { confStateOf, type RestoredCluster } from './restore-cluster.ts';
-import { RESTORE_TERM } from './restore-edits.ts';
+import type { Disk } from '../../../bytes/disk.ts';
+import { openFile, startOf } from '../../../bytes/source.ts';
+import { CorruptError } from '../../../errors.ts';
+import { CONF_CHANGE_TYPE, confChange, ENTRY_TYPE } from '../../../format/proto/raftpb.ts';
+import { encodeMember, type Member } from '../../../format/proto/member-json.ts';
+import type { Zeros } from '../../../format/proto/field.ts';
+import { encodeSnapFile, formatSnapName, readSnapFile } from '../../../format/snap/file.ts';
+import { encodeV2Store } from '../../../format/snap/v2store.ts';
+import { listSegments, LogReader } from '../../../format/wal/log.ts';
+import { formatSegmentName } from '../../../format/wal/name.ts';
+import { SegmentWriter } from '../../../format/wal/writer.ts';
+import { compareVersions, type Version } from '../../../store/schema/buckets.ts';
+import { confStateOf, type RestoredCluster } from './cluster.ts';
+import { RESTORE_TERM } from './edits.ts';
 
 const SNAP_MODE = 0o666;
 const SEGMENT_MODE = 0o600;

@@ -11,18 +11,18 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { realDisk } from '../../../src/bytes/disk.ts';
-import { openFile } from '../../../src/bytes/source.ts';
-import { CorruptError, ToolError } from '../../../src/errors.ts';
-import { BoltFile } from '../../../src/format/bolt/file.ts';
-import { type BoltTransaction, editBolt } from '../../../src/format/bolt/tx.ts';
-import { plainContext } from '../../../src/ops/context.ts';
-import { newestRevision } from '../../../src/ops/snapshot/restore-source.ts';
-import { type RestoreOptions, restoreSnapshot } from '../../../src/ops/snapshot/restore.ts';
-import { encodeMark } from '../../../src/store/mvcc/marks.ts';
-import { encodeRevision } from '../../../src/store/mvcc/record.ts';
-import { fixture } from '../../support/fixtures.ts';
-import { scratch } from '../../support/scratch.ts';
+import { realDisk } from '../../../../src/bytes/disk.ts';
+import { openFile } from '../../../../src/bytes/source.ts';
+import { CorruptError, ToolError } from '../../../../src/errors.ts';
+import { BoltFile } from '../../../../src/format/bolt/file.ts';
+import { type BoltTransaction, editBolt } from '../../../../src/format/bolt/tx.ts';
+import { plainContext } from '../../../../src/ops/context.ts';
+import { newestRevision } from '../../../../src/ops/snapshot/restore/source.ts';
+import { type RestoreOptions, restoreSnapshot } from '../../../../src/ops/snapshot/restore.ts';
+import { encodeMark } from '../../../../src/store/mvcc/marks.ts';
+import { encodeRevision } from '../../../../src/store/mvcc/record.ts';
+import { fixture } from '../../../support/fixtures.ts';
+import { scratch } from '../../../support/scratch.ts';
 
 const SNAPSHOT = fixture('snap/snap-3.6.db');
 

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { plainContext } from '../../../src/ops/context.ts';
-import { type Bump, BUMP_MARGIN, planBump } from '../../../src/ops/snapshot/restore-bump.ts';
-import { hashKV } from '../../../src/ops/inspect/hashkv.ts';
-import { restoreSnapshot } from '../../../src/ops/snapshot/restore.ts';
-import { readDatabaseRows } from '../../support/database-rows.ts';
-import { fixture, unpacked } from '../../support/fixtures.ts';
-import { scratch } from '../../support/scratch.ts';
+import { plainContext } from '../../../../src/ops/context.ts';
+import { type Bump, BUMP_MARGIN, planBump } from '../../../../src/ops/snapshot/restore/bump.ts';
+import { hashKV } from '../../../../src/ops/inspect/hashkv.ts';
+import { restoreSnapshot } from '../../../../src/ops/snapshot/restore.ts';
+import { readDatabaseRows } from '../../../support/database-rows.ts';
+import { fixture, unpacked } from '../../../support/fixtures.ts';
+import { scratch } from '../../../support/scratch.ts';
 
 /** A data directory whose database is some 15 revisions behind its log, which leads to 25. */
 function oldDataDir(): string {

@@ -4,10 +4,10 @@
  */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { UsageError } from '../../errors.ts';
-import { clusterId, memberId } from '../../format/ids.ts';
-import type { Member } from '../../format/proto/member-json.ts';
-import type { ConfState } from '../../format/proto/raftpb.ts';
+import { UsageError } from '../../../errors.ts';
+import { clusterId, memberId } from '../../../format/ids.ts';
+import type { Member } from '../../../format/proto/member-json.ts';
+import type { ConfState } from '../../../format/proto/raftpb.ts';
 
 export const DEFAULT_NAME = 'default';
 export const DEFAULT_CLUSTER = 'default=http://localhost:2380';

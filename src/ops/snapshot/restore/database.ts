@@ -2,17 +2,17 @@
  * The database of a restored member: packed through the one pipeline, or copied page for page and then edited.
  * Either way it is checked on the way, durable, and read back before anybody relies on it.
  */
-import type { Disk } from '../../bytes/disk.ts';
-import type { Pacer } from '../../bytes/pacer.ts';
-import { openFile } from '../../bytes/source.ts';
-import { CorruptError } from '../../errors.ts';
-import { BoltFile } from '../../format/bolt/file.ts';
-import type { BulkOutput } from '../../format/bolt/bulk.ts';
-import { checkFreelist } from '../../format/bolt/freelist.ts';
-import { checkLeaseRows } from '../../check/leases.ts';
-import { HistoryCheck } from '../../check/history.ts';
-import { readMarks } from '../../store/mvcc/marks.ts';
-import type { Database } from '../../store/database.ts';
+import type { Disk } from '../../../bytes/disk.ts';
+import type { Pacer } from '../../../bytes/pacer.ts';
+import { openFile } from '../../../bytes/source.ts';
+import { CorruptError } from '../../../errors.ts';
+import { BoltFile } from '../../../format/bolt/file.ts';
+import type { BulkOutput } from '../../../format/bolt/bulk.ts';
+import { checkFreelist } from '../../../format/bolt/freelist.ts';
+import { checkLeaseRows } from '../../../check/leases.ts';
+import { HistoryCheck } from '../../../check/history.ts';
+import { readMarks } from '../../../store/mvcc/marks.ts';
+import type { Database } from '../../../store/database.ts';
 import {
   editFile,
   fillFile,
@@ -21,10 +21,15 @@ import {
   proveCopy,
   proveDatabase,
   proveEdits,
-} from '../../store/new-file.ts';
-import { type Edits, type PageObserver, rewriteDatabase, type RewriteResult } from '../../store/rewrite.ts';
-import { LeaseIdSet } from '../../store/schema/lease-ids.ts';
-import type { SnapshotFacts } from './restore-source.ts';
+} from '../../../store/new-file.ts';
+import {
+  type Edits,
+  type PageObserver,
+  rewriteDatabase,
+  type RewriteResult,
+} from '../../../store/rewrite.ts';
+import { LeaseIdSet } from '../../../store/schema/lease-ids.ts';
+import type { SnapshotFacts } from './source.ts';
 
 const DATABASE_MODE = 0o600;
 

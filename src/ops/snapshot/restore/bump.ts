@@ -3,13 +3,13 @@
  * finds it from a surviving data directory: what its database reached, one revision for each log entry the
  * database had not applied yet, and a margin for what other members had.
  */
-import { Pacer } from '../../bytes/pacer.ts';
-import { CorruptError, ToolError, UsageError } from '../../errors.ts';
-import { listSegments, LogReader } from '../../format/wal/log.ts';
-import { recognise } from '../../check/kind.ts';
-import { assertUnmoved, openDatabase } from '../../store/database.ts';
-import type { Context } from '../context.ts';
-import { readFacts } from './restore-source.ts';
+import { Pacer } from '../../../bytes/pacer.ts';
+import { CorruptError, ToolError, UsageError } from '../../../errors.ts';
+import { listSegments, LogReader } from '../../../format/wal/log.ts';
+import { recognise } from '../../../check/kind.ts';
+import { assertUnmoved, openDatabase } from '../../../store/database.ts';
+import type { Context } from '../../context.ts';
+import { readFacts } from './source.ts';
 
 /** Revisions that another member may have been ahead of the one that survived. */
 export const BUMP_MARGIN = 1000;

@@ -2,12 +2,12 @@
  * What a snapshot's database has to be told to become that of a new cluster: its members, where its log starts,
  * the schema of the server that will open it, and a raised revision. Everything else stays as it is.
  */
-import { formatId } from '../../format/ids.ts';
-import { encodeConfState, encodeMember } from '../../format/proto/member-json.ts';
-import { encodeMark, SCHEDULED_KEY } from '../../store/mvcc/marks.ts';
-import { encodeRevision } from '../../store/mvcc/record.ts';
-import type { Edits } from '../../store/rewrite.ts';
-import { CLUSTER_VERSION, compareVersions, DOWNGRADE, type Version } from '../../store/schema/buckets.ts';
+import { formatId } from '../../../format/ids.ts';
+import { encodeConfState, encodeMember } from '../../../format/proto/member-json.ts';
+import { encodeMark, SCHEDULED_KEY } from '../../../store/mvcc/marks.ts';
+import { encodeRevision } from '../../../store/mvcc/record.ts';
+import type { Edits } from '../../../store/rewrite.ts';
+import { CLUSTER_VERSION, compareVersions, DOWNGRADE, type Version } from '../../../store/schema/buckets.ts';
 import {
   compareMinor,
   editsOf,
@@ -16,11 +16,11 @@ import {
   parseVersion,
   planMigration,
   setRow,
-} from '../../store/schema/migrate.ts';
-import { encodeIndex } from '../../store/schema/rows.ts';
-import type { Bump } from './restore-bump.ts';
-import { confStateOf, type RestoredCluster } from './restore-cluster.ts';
-import type { SnapshotFacts } from './restore-source.ts';
+} from '../../../store/schema/migrate.ts';
+import { encodeIndex } from '../../../store/schema/rows.ts';
+import type { Bump } from './bump.ts';
+import { confStateOf, type RestoredCluster } from './cluster.ts';
+import type { SnapshotFacts } from './source.ts';
 
 /** The term in which a restored cluster's members joined. */
 export const RESTORE_TERM = 1;
