@@ -13,8 +13,6 @@ export interface Disk {
   openForUpdate(path: string): number;
   /** Writes all of `bytes` at `position`. */
   write(fd: number, bytes: Uint8Array, position: number): void;
-  /** The same on another thread; `bytes` must not change until it is done. */
-  startWrite(fd: number, bytes: Uint8Array, position: number): Promise<void>;
   truncate(fd: number, sizeBytes: number): void;
   sync(fd: number): void;
   /** The same on another thread; `fd` must not be closed until it is done. */
@@ -39,7 +37,12 @@ export interface Owner {
   gid: number;
 }
 
-const writeLater = promisify(fs.write);
+/**
+ * A larger write makes Linux look for larger runs of free memory for its cache, which costs up to five times as much
+ * on a machine that has been up for a while: 900 MB took 0.3 s in pieces of 64 KiB, 0.6 to 1.7 s in pieces of 1 MiB.
+ */
+const WRITE_SIZE = 64 << 10;
+
 const syncLater = promisify(fs.fsync);
 
 function attempt<T>(operation: string, path: string, run: () => T): T {
@@ -66,20 +69,11 @@ export function realDisk(): Disk {
     write(fd, bytes, position) {
       attempt('write', nameOf(fd), () => {
         let done = 0;
-        while (done < bytes.length)
-          done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done);
-      });
-    },
-    async startWrite(fd, bytes, position) {
-      try {
-        let done = 0;
         while (done < bytes.length) {
-          const { bytesWritten } = await writeLater(fd, bytes, done, bytes.length - done, position + done);
-          done += bytesWritten;
+          const size = Math.min(WRITE_SIZE, bytes.length - done);
+          done += fs.writeSync(fd, bytes, done, size, position + done);
         }
-      } catch (error) {
-        throw ioError(error, { operation: 'write', path: nameOf(fd) });
-      }
+      });
     },
     truncate: (fd, sizeBytes) => attempt('truncate', nameOf(fd), () => fs.ftruncateSync(fd, sizeBytes)),
     async startSync(fd) {

@@ -8,7 +8,6 @@ import type { Disk } from '../bytes/disk.ts';
 import { compareBytes } from '../bytes/order.ts';
 import type { Pacer } from '../bytes/pacer.ts';
 import { openFile, type Source } from '../bytes/source.ts';
-import { WriteBehind } from '../bytes/write-behind.ts';
 import { CorruptError } from '../errors.ts';
 import type { BulkOutput } from '../format/bolt/bulk.ts';
 import { BoltFile } from '../format/bolt/file.ts';
@@ -26,19 +25,9 @@ export interface NewFile {
   path: string;
 }
 
-/** Lets `produce` write it from front to back; what it wrote goes to the disk on other threads meanwhile. */
-export async function fillFile<T>(
-  { disk, fd }: NewFile,
-  produce: (output: BulkOutput) => Promise<T>,
-): Promise<T> {
-  const output = new WriteBehind(disk, fd);
-  try {
-    const result = await produce(output);
-    await output.drain();
-    return result;
-  } finally {
-    await output.settle();
-  }
+/** What a bulk writer's bytes go through. */
+export function outputTo({ disk, fd }: NewFile): BulkOutput {
+  return { write: (bytes, position) => disk.write(fd, bytes, position) };
 }
 
 /** What was copied. */
@@ -55,7 +44,7 @@ export async function fillWithCopy(
   sizeBytes: number,
   pacer: Pacer,
 ): Promise<Copied> {
-  const crc = await fillFile(file, (output) => hashStart(source, sizeBytes, pacer, output));
+  const crc = await hashStart(source, sizeBytes, pacer, outputTo(file));
   return { sizeBytes, crc };
 }
 
@@ -73,7 +62,6 @@ async function hashStart(
     source.readInto(offset, part);
     crc = crc32c(part, crc);
     output?.write(part, offset);
-    if (output?.backlog) await output.backlog;
     if (pacer.isDue()) await pacer.rest(offset + part.length, sizeBytes);
   }
   return crc;

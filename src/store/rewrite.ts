@@ -66,7 +66,6 @@ export async function rewriteDatabase(
       observer?.leaf(leaf);
       if (!isCleared) copy.leaf(leaf, pending);
       pagesDone += leaf.overflow + 1;
-      if (output.backlog) await output.backlog;
       if (pacer.isDue()) await pacer.rest(pagesDone * bolt.live.pageSize, bolt.sizeBytes);
     }
     copy.end(pending);

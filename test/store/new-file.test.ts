@@ -8,9 +8,9 @@ import { MemorySource, readAt } from '../../src/bytes/source.ts';
 import { ToolError } from '../../src/errors.ts';
 import {
   editFile,
-  fillFile,
   fillWithCopy,
   type NewFile,
+  outputTo,
   proveCopy,
   proveDatabase,
   proveEdits,
@@ -35,8 +35,8 @@ function newFile(t: Parameters<typeof scratch>[0], over: Partial<Disk> = {}): Ne
 
 /** A disk that changes one byte of every write on its way. */
 function lying(): Partial<Disk> {
-  const { startWrite } = realDisk();
-  return { startWrite: (fd, bytes, at) => startWrite(fd, bytes.slice().with(100, 0xee), at) };
+  const { write } = realDisk();
+  return { write: (fd, bytes, at) => write(fd, Uint8Array.from(bytes).with(100, 0xee), at) };
 }
 
 const copy = (file: NewFile, bytes = DATABASE): ReturnType<typeof fillWithCopy> =>
@@ -57,7 +57,7 @@ test('a copy is the same bytes, also when it takes many writes, and only then pr
 test('a packed one is proven by what it reads back as', async (t) => {
   const file = newFile(t);
   const write = (to: NewFile): ReturnType<typeof rewriteDatabase> =>
-    fillFile(to, (output) => rewriteDatabase(openBytes(DATABASE), output, { pacer }));
+    rewriteDatabase(openBytes(DATABASE), outputTo(to), { pacer });
   const written = await write(file);
   await proveDatabase(file, written, pacer);
   await assert.rejects(proveDatabase(file, { ...written, hash: written.hash ^ 1 }, pacer), {

@@ -40,7 +40,7 @@ type Around = <T>(call: DiskCall, run: () => T) => T;
 interface WatchOptions {
   disk?: Disk | undefined;
   /**
-   * Writes that were meant for another thread are done at once, so that operations have the same numbers in each
+   * Syncs that were meant for another thread are done at once, so that operations have the same numbers in each
    * run. On by default.
    */
   isOrdered?: boolean | undefined;
@@ -74,13 +74,6 @@ export function watchedDisk(around: Around, options: WatchOptions = {}): Disk {
     openForUpdate: (path) => open('openForUpdate', path, () => disk.openForUpdate(path)),
     write: (fd, bytes, position) =>
       call('write', pathOf(fd), () => disk.write(fd, bytes, position), { fd, bytes, position }),
-    startWrite: async (fd, bytes, position) =>
-      call(
-        'write',
-        pathOf(fd),
-        () => (isOrdered ? disk.write(fd, bytes, position) : disk.startWrite(fd, bytes, position)),
-        { fd, bytes, position },
-      ),
     truncate: (fd, sizeBytes) =>
       call('truncate', pathOf(fd), () => disk.truncate(fd, sizeBytes), { fd, sizeBytes }),
     sync: (fd) => call('sync', pathOf(fd), () => disk.sync(fd), { fd }),

@@ -30,8 +30,6 @@ const BRANCH_COUNT_MIN = 2;
 /** Where the file goes. */
 export interface BulkOutput {
   write(bytes: Uint8Array, position: number): void;
-  /** Given when it cannot take more at once: wait for it before you go on. */
-  readonly backlog?: Promise<void> | undefined;
 }
 
 /** Collects the elements of one page until they are placed. */

@@ -14,7 +14,7 @@ import { startSha256 } from '../../bytes/sha256.ts';
 import { CorruptError, RefusedError, ToolError, UsageError } from '../../errors.ts';
 import { databaseOf } from '../../store/locate.ts';
 import { assertUnmoved, type Database, openDatabase, startDigest } from '../../store/database.ts';
-import { fillFile, proveDatabase } from '../../store/new-file.ts';
+import { outputTo, proveDatabase } from '../../store/new-file.ts';
 import { type RewriteResult, rewriteDatabase } from '../../store/rewrite.ts';
 import { HistoryCheck } from '../../check/history.ts';
 import { readMarks } from '../../store/mvcc/marks.ts';
@@ -177,9 +177,10 @@ async function replace(
     temporary: temporaryOf(plan.output),
   });
   try {
-    const written = await fillFile(staged.file, (output) =>
-      rewriteDatabase(database.bolt, output, { pacer, observers: observersOf(database) }),
-    );
+    const written = await rewriteDatabase(database.bolt, outputTo(staged.file), {
+      pacer,
+      observers: observersOf(database),
+    });
     if (digest) {
       assertDigest(await digest.result, database);
       const seal = await startSha256({ path: staged.temporary, length: written.sizeBytes }).result;

@@ -294,12 +294,12 @@ describe('refuses, and leaves everything as it was', () => {
   test('a result that does not read back as it was written', async (t) => {
     const { dir, db } = dataDir(t);
     const real = realDisk();
-    const startWrite: Disk['startWrite'] = (fd, bytes, position) => {
+    const write: Disk['write'] = (fd, bytes, position) => {
       // One bit of a value, on its way to the disk.
       const at = Buffer.from(bytes).indexOf('again');
-      return real.startWrite(fd, at < 0 ? bytes : bytes.slice().with(at, 0x41), position);
+      return real.write(fd, at < 0 ? bytes : bytes.slice().with(at, 0x41), position);
     };
-    const error = await refusalOf(db, { dataDir: dir }, plainContext({ disk: { ...real, startWrite } }));
+    const error = await refusalOf(db, { dataDir: dir }, plainContext({ disk: { ...real, write } }));
     assert.equal(error.code, 'defrag.failed');
     assert.deepEqual(readdirSync(join(dir, 'member', 'snap')), ['db']);
   });

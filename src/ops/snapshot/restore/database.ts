@@ -15,9 +15,9 @@ import { readMarks } from '../../../store/mvcc/marks.ts';
 import type { Database } from '../../../store/database.ts';
 import {
   editFile,
-  fillFile,
   fillWithCopy,
   type NewFile,
+  outputTo,
   proveCopy,
   proveDatabase,
   proveEdits,
@@ -66,7 +66,7 @@ export async function writeDatabase(disk: Disk, path: string, job: DatabaseJob):
 
 async function writePacked(disk: Disk, path: string, job: DatabaseJob): Promise<DatabaseResult> {
   return createFile(disk, path, async (file) => {
-    const written = await fillFile(file, (output) => rewrite(job, output));
+    const written = await rewrite(job, outputTo(file));
     await proveDatabase(file, written, job.pacer);
     return written;
   });
