@@ -59,6 +59,9 @@ export const CODES = {
   'backup.digest': 'the SHA-256 trailer does not match the content',
   'backup.digest-missing': 'the file carries no SHA-256 trailer',
   'backup.size': 'the file is shorter or longer than its metas say',
+  'apply.rejected': 'a request in the log that servers refused, and that changed nothing',
+  'apply.password': 'a plain password in the log, from which every member made another text',
+  'apply.confchange': 'a change of the membership that no etcd writes',
   'backup.changing': 'the database changed while it was read',
 
   'proto.malformed': 'a message does not decode',

@@ -7,5 +7,6 @@ export { snapshotStatus, type StatusReport } from './ops/snapshot/status.ts';
 export { verifySnapshot, type VerifySnapshotOptions } from './ops/snapshot/verify.ts';
 export { hashKV, type HashKVOptions, type HashKVReport } from './ops/inspect/hashkv.ts';
 export { defragment, type DefragOptions, type DefragReport, type DefragTarget } from './ops/upkeep/defrag.ts';
+export { saveSnapshot, type SaveOptions, type SaveReport } from './ops/snapshot/save.ts';
 export { restoreSnapshot, type RestoreOptions, type RestoreReport } from './ops/snapshot/restore.ts';
 export { drill, type DrillReport } from './ops/drill.ts';

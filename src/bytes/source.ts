@@ -5,6 +5,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { CorruptError, ToolError } from '../errors.ts';
 import { ioError } from './io-error.ts';
+import { ReadAhead } from './read-ahead.ts';
 
 export interface Source {
   /** For messages. */
@@ -13,6 +14,8 @@ export interface Source {
   readonly size: number;
   /** Fills `into` with the bytes from `offset` on. Throws `io.short-read` when there are fewer. */
   readInto(offset: number, into: Uint8Array): void;
+  /** Hints that all of it will be read, and that what was read so far came slowly. */
+  readAhead?(): void;
   close(): void;
 }
 
@@ -54,6 +57,7 @@ export class FileSource implements Source {
   /** Nanoseconds; with the inode, tells whether another file took this one's place. */
   readonly modifiedNs: bigint;
   #isOpen = true;
+  #ahead: ReadAhead | undefined;
 
   constructor(path: string) {
     this.name = path;
@@ -92,9 +96,14 @@ export class FileSource implements Source {
     }
   }
 
+  readAhead(): void {
+    this.#ahead ??= new ReadAhead(this.name, this.size);
+  }
+
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#ahead?.stop();
     closeSync(this.fd);
   }
 }

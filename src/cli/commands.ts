@@ -85,11 +85,28 @@ export const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/snapshot/verify.ts')).verify,
   }),
   row({
+    path: ['snapshot', 'save'],
+    summary: "Make a backup from a stopped member's directory, with what only its log holds",
+    detail:
+      'The database of a member lags behind its log: a copy of member/snap/db loses the last writes that were acknowledged. Here the log is applied as a server would, every record is checked, and the backup appears only when it has been verified. Where other members vote, what the log does not show to be committed is left out, and said. The directory is not changed.',
+    operands: { usage: '', min: 0, max: 0, upstream: 'own' },
+    flags: ['data-dir', 'wal-dir', 'output'],
+    required: ['data-dir', 'output'],
+    examples: [
+      ['snapshot save --data-dir /var/lib/etcd -o backup.db', 'a member that was killed, or lost its quorum'],
+      [
+        'snapshot save --data-dir /var/lib/etcd --wal-dir /wal -o backup.db',
+        'with the log on a disk of its own',
+      ],
+    ],
+    load: async () => (await import('./commands/snapshot/save.ts')).save,
+  }),
+  row({
     path: ['snapshot', 'restore'],
     summary: 'Make a data directory of a new cluster from a backup',
     detail:
-      'Everything is checked while it is copied, built under a temporary name, read back, and appears only when it is whole; a run that fails leaves nothing. The directory must be absent or empty. With --target-version the schema is changed to that of another etcd.',
-    operands: { ...ONE_FILE, upstream: 'own' },
+      "Everything is checked while it is copied, built under a temporary name, read back, and appears only when it is whole; a run that fails leaves nothing. The directory must be absent or empty. A stopped member's directory in the place of the backup is saved first, log and all. With --target-version the schema is changed to that of another etcd.",
+    operands: { usage: '<file|dir>', min: 1, max: 1, upstream: 'own' },
     isHashed: true,
     flags: [
       'data-dir',
@@ -113,6 +130,10 @@ export const COMMANDS: readonly CommandRow[] = [
     ],
     examples: [
       ['snapshot restore backup.db --data-dir /var/lib/etcd', 'one member, as a cluster of its own'],
+      [
+        'snapshot restore /var/lib/etcd.lost --data-dir /var/lib/etcd',
+        'from a member that survived, when the quorum is lost',
+      ],
       [
         'snapshot restore b.db --all-members o --initial-cluster a=http://h1:2380,b=http://h2:2380',
         'every member in one run',
@@ -195,7 +216,7 @@ export const COMMANDS: readonly CommandRow[] = [
     flags: ['output'],
     examples: [
       ['drill backup.db', 'into a new directory here, named by the time'],
-      ['drill backup.db -o /tmp/rehearsal', 'into this one'],
+      ['drill backup.db -o rehearsal', 'into this one'],
     ],
     load: async () => (await import('./commands/drill.ts')).drill,
   }),

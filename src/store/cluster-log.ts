@@ -20,9 +20,9 @@ export type ClusterEvent = { index: number } & (
   | { kind: 'version-test'; version: string }
 );
 
-const VERSION_PATH = '/0/version';
+export const VERSION_PATH = '/0/version';
 /** Not anchored: neither is etcd's. */
-const ATTRIBUTES_PATH = /\/0\/members\/([0-9A-Fa-f]{1,16})\/attributes/;
+export const ATTRIBUTES_PATH = /\/0\/members\/([0-9A-Fa-f]{1,16})\/attributes/;
 
 export class ClusterLog {
   events: ClusterEvent[] = [];

@@ -42,7 +42,7 @@ interface Result {
   theirs: Measurement;
 }
 
-function runJob(job: Job, backup: string, runs: number): Result[] {
+function runJob(job: Job, runs: number): Result[] {
   const results: Result[] = [];
   for (let run = 0; run < runs; run++) {
     const once = (command: Job['ours']): Measurement =>
@@ -50,7 +50,7 @@ function runJob(job: Job, backup: string, runs: number): Result[] {
         ...command,
         prepare() {
           command.prepare?.();
-          (values.cold ? makeCold : makeWarm)(backup);
+          if (command.reads !== undefined) (values.cold ? makeCold : makeWarm)(command.reads);
         },
       });
     const [ours, theirs] =
@@ -93,7 +93,7 @@ say('|---|---|---|---|---|---|---|---|---|---|');
 try {
   for (const job of jobs({ root: projectRoot(), backup, scratch: join(scratch, 'run') })) {
     if (values.only !== undefined && !job.name.includes(values.only)) continue;
-    say(rowOf(job, runJob(job, backup, Number(values.runs))));
+    say(rowOf(job, runJob(job, Number(values.runs))));
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });

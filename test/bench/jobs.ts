@@ -36,7 +36,12 @@ export function jobs({ root, backup, scratch }: Places): Job[] {
     const { file, args: first } = program(version, tool);
     return { label: `${tool} ${version} ${args[0]}`, file, args: [...first, ...args] };
   };
-  const fresh = (command: BenchCommand, prepare: () => void): BenchCommand => ({ ...command, prepare });
+  const fresh = (command: BenchCommand, prepare: () => void, reads = backup): BenchCommand => ({
+    ...command,
+    prepare,
+    reads,
+  });
+  const reading = (command: BenchCommand): BenchCommand => ({ ...command, reads: backup });
 
   const dataDir = join(scratch, 'data');
   const database = join(dataDir, 'member', 'snap', 'db');
@@ -58,38 +63,43 @@ export function jobs({ root, backup, scratch }: Places): Job[] {
     copyFileSync(backup, copy);
   };
   const target = join(scratch, 'restored');
-  const status = theirs('3.6', 'etcdutl', 'snapshot', 'status', backup);
+  const status = reading(theirs('3.6', 'etcdutl', 'snapshot', 'status', backup));
   const defrag = ours('defrag', 'defrag', '--data-dir', dataDir);
   const restore = theirs('3.6', 'etcdutl', 'snapshot', 'restore', backup, '--data-dir', target);
 
   return [
     {
       name: 'snapshot status',
-      ours: ours('status', 'snapshot', 'status', backup),
+      ours: reading(ours('status', 'snapshot', 'status', backup)),
       theirs: status,
       target: 0.7,
       targetBytes: 200 * MB,
     },
     {
       name: 'snapshot verify (theirs: status)',
-      ours: ours('verify', 'snapshot', 'verify', backup),
+      ours: reading(ours('verify', 'snapshot', 'verify', backup)),
       theirs: status,
       target: 1.3,
       targetBytes: 300 * MB,
     },
     {
       name: 'defrag',
-      ours: fresh(defrag, withDataDir),
-      theirs: fresh(theirs('3.6', 'etcdutl', 'defrag', '--data-dir', dataDir), withDataDir),
+      ours: fresh(defrag, withDataDir, database),
+      theirs: fresh(theirs('3.6', 'etcdutl', 'defrag', '--data-dir', dataDir), withDataDir, database),
       target: 0.5,
       targetBytes: 200 * MB,
     },
     {
       name: 'defrag to a new file (theirs: bbolt compact)',
-      ours: fresh(ours('defrag -o', 'defrag', database, '-o', join(scratch, 'compact.db')), withDataDir),
+      ours: fresh(
+        ours('defrag -o', 'defrag', database, '-o', join(scratch, 'compact.db')),
+        withDataDir,
+        database,
+      ),
       theirs: fresh(
         theirs('3.7', 'bbolt', 'compact', '-o', join(scratch, 'compact.db'), database),
         withDataDir,
+        database,
       ),
       target: 0.2,
       targetBytes: 200 * MB,
@@ -122,9 +132,9 @@ export function jobs({ root, backup, scratch }: Places): Job[] {
     },
     {
       name: 'hashkv',
-      ours: ours('hashkv', 'hashkv', backup),
+      ours: reading(ours('hashkv', 'hashkv', backup)),
       // It rewrites the file it looks at, so it gets a copy, and the same one each time.
-      theirs: fresh(theirs('3.7', 'etcdutl', 'hashkv', copy), withCopy),
+      theirs: fresh(theirs('3.7', 'etcdutl', 'hashkv', copy), withCopy, copy),
       target: 0.5,
       targetBytes: 300 * MB,
     },

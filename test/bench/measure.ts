@@ -19,6 +19,8 @@ export interface BenchCommand {
   file: string;
   args: readonly string[];
   env?: Record<string, string>;
+  /** The file whose place in the page cache matters; when absent, none does. */
+  reads?: string;
   /** Brings the disk to where the command starts; not measured. */
   prepare?(): void;
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Context, plainContext } from '../../src/ops/context.ts';
 import { restoreSnapshot, type RestoreOptions } from '../../src/ops/snapshot/restore.ts';
+import { saveSnapshot } from '../../src/ops/snapshot/save.ts';
 import { defragment } from '../../src/ops/upkeep/defrag.ts';
 import { migrate } from '../../src/ops/upkeep/migrate.ts';
 import type { Version } from '../../src/store/schema/buckets.ts';
@@ -180,6 +181,29 @@ const RESTORES: Case[] = [
   ),
 ];
 
+/** Killed behind its log: the database ends at entry 18, the log at 61. */
+const behind = dataDirectory('tail/tail-before-3.6.tar.gz', 'tail-3.6');
+
+const SAVES: Case[] = [
+  {
+    name: 'save of a stopped member',
+    before: behind,
+    run: (root, context) =>
+      saveSnapshot({ dataDir: join(root, 'data'), output: join(root, 'backup.db') }, context),
+    args: (root) => ['snapshot', 'save', '--data-dir', join(root, 'data'), '-o', join(root, 'backup.db')],
+    checked: [{ path: 'data' }, { path: 'backup.db' }],
+    isRefusedOnceDone: true,
+  },
+  {
+    name: 'restore from a stopped member',
+    before: () => new Map([...behind(), ['here', directory(0o755)]]),
+    run: (root, context) =>
+      restoreSnapshot(join(root, 'data'), { target: { dataDir: join(root, 'here/data') } }, context),
+    checked: [{ path: 'data' }, { path: 'here/data' }],
+    isRefusedOnceDone: true,
+  },
+];
+
 interface MigrateCase {
   name: string;
   before: () => Tree | Promise<Tree>;
@@ -266,4 +290,4 @@ const MIGRATIONS: Case[] = [
   }),
 ];
 
-export const CASES: readonly Case[] = [...DEFRAGS, ...RESTORES, ...MIGRATIONS];
+export const CASES: readonly Case[] = [...DEFRAGS, ...RESTORES, ...SAVES, ...MIGRATIONS];

@@ -28,13 +28,14 @@ export interface KeyRange {
 export class PageChecker {
   readonly #report: FindingSink | undefined;
   readonly #file: string;
-  readonly claims: PageClaims;
+  readonly #claims: PageClaims | undefined;
   /** Bucket that is being walked, for messages. */
   bucket = '';
 
-  constructor(options: { file: string; claims: PageClaims; report?: FindingSink | undefined }) {
+  /** Without `claims`, pages may be used more than once. */
+  constructor(options: { file: string; claims: PageClaims | undefined; report?: FindingSink | undefined }) {
     this.#file = options.file;
-    this.claims = options.claims;
+    this.#claims = options.claims;
     this.#report = options.report;
   }
 
@@ -89,7 +90,7 @@ export class PageChecker {
       );
       return false;
     }
-    const taken = this.claims.claim(id, page.overflow, flags === PAGE_LEAF ? CLAIM.leaf : CLAIM.branch);
+    const taken = this.#claims?.claim(id, page.overflow, flags === PAGE_LEAF ? CLAIM.leaf : CLAIM.branch);
     if (taken !== undefined) {
       this.found(
         'bolt.page.double-use',

@@ -11,7 +11,7 @@ import { BUCKET_HEADER, ELEMENT_BUCKET, HEADER_SIZE } from './layout.ts';
 import { type Meta, type Metas, readMetas } from './meta.ts';
 import { PageFile } from './page-file.ts';
 import { Page } from './page.ts';
-import { type Direction, LeafWalk } from './walk.ts';
+import { LeafWalk, type WalkOptions } from './walk.ts';
 
 /** A bucket as its parent describes it. */
 export interface Bucket {
@@ -37,6 +37,8 @@ export interface Leaves {
 export interface OpenOptions {
   /** Takes what is damaged; without it the first damage is thrown. */
   report?: FindingSink | undefined;
+  /** Pages are read as often as they are needed, so nothing can be told from reading one twice. */
+  isReread?: boolean;
 }
 
 export class BoltFile {
@@ -58,7 +60,11 @@ export class BoltFile {
     const limit = Math.min(pageLimit, Math.ceil(source.size / pageSize) + 1);
     this.pages = new PageFile(source, pageSize, pageLimit);
     this.claims = new PageClaims(limit);
-    this.checker = new PageChecker({ file: source.name, claims: this.claims, report: options.report });
+    this.checker = new PageChecker({
+      file: source.name,
+      claims: options.isReread ? undefined : this.claims,
+      report: options.report,
+    });
   }
 
   get live(): Meta {
@@ -129,9 +135,9 @@ export class BoltFile {
   }
 
   /** The leaves of a bucket, in key order or against it. Call it once for each bucket when pages are to be claimed right. */
-  leaves(bucket: Bucket, direction: Direction = 'forward'): Leaves {
+  leaves(bucket: Bucket, options: WalkOptions = {}): Leaves {
     this.checker.bucket = bucket.label;
-    if (!bucket.inline) return new LeafWalk(this.pages, bucket.root, this.checker, direction);
+    if (!bucket.inline) return new LeafWalk(this.pages, bucket.root, this.checker, options);
     const page = bucket.inline;
     let isDelivered = !this.checker.checkInline(page);
     return {

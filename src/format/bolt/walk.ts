@@ -2,6 +2,7 @@
  * Walks the tree of one bucket in key order, or against it, and checks every page on its way. A damaged page costs its
  * subtree, not the walk. Leaves that lie together are read together. Memory: one copy of a branch page for each level.
  */
+import { compareBytes } from '../../bytes/order.ts';
 import { CorruptError } from '../../errors.ts';
 import type { KeyRange, PageChecker } from './check.ts';
 import { DEPTH_MAX } from './layout.ts';
@@ -11,8 +12,12 @@ import { Page } from './page.ts';
 /** Pages between two neighbours that are read along: mostly the overflow of the first. */
 const GAP_MAX = 4;
 
-/** `forward` is from the first key to the last. */
-export type Direction = 'forward' | 'backward';
+export interface WalkOptions {
+  /** `forward`, the default, is from the first key to the last. */
+  direction?: 'forward' | 'backward';
+  /** Forward: leaves that end below this key are passed over, as far as branches tell. */
+  from?: Uint8Array | undefined;
+}
 
 interface Level {
   branch: Page;
@@ -26,6 +31,7 @@ export class LeafWalk {
   readonly #checker: PageChecker;
   readonly #levels: Level[] = [];
   readonly #isBackward: boolean;
+  readonly #from: Uint8Array | undefined;
   readonly #leaf = new Page();
   #root: number | undefined;
   /** Pages whose content was lost to damage so far. */
@@ -33,10 +39,11 @@ export class LeafWalk {
   /** Depth of the leaves, counted from 1, once one was seen. */
   depth = 0;
 
-  constructor(pages: PageFile, root: number, checker: PageChecker, direction: Direction = 'forward') {
+  constructor(pages: PageFile, root: number, checker: PageChecker, options: WalkOptions = {}) {
     this.#pages = pages;
     this.#root = root;
-    this.#isBackward = direction === 'backward';
+    this.#isBackward = options.direction === 'backward';
+    this.#from = options.from;
     this.#checker = checker;
   }
 
@@ -65,6 +72,14 @@ export class LeafWalk {
       if (page) return page;
     }
     return undefined;
+  }
+
+  /** The first child to visit. */
+  #firstOf(branch: Page): number {
+    if (!this.#from) return 0;
+    let first = 0;
+    for (let i = 1; i < branch.count && compareBytes(branchKey(branch, i), this.#from) <= 0; i++) first = i;
+    return first;
   }
 
   /** Reads leaf `index` of `branch` and those to be visited after it, as far as they lie together. */
@@ -113,7 +128,8 @@ export class LeafWalk {
       );
       return undefined;
     }
-    this.#levels.push({ branch: page.detach(), done: 0, range });
+    const branch = page.detach();
+    this.#levels.push({ branch, done: this.#firstOf(branch), range });
     return undefined;
   }
 

@@ -29,7 +29,7 @@ export async function hashKV(path: string, options: HashKVOptions, context: Cont
           upstream: 'nil bucket: "key"',
         });
       }
-      return pass.leaves(bucket, 'backward');
+      return pass.leaves(bucket, { direction: 'backward' });
     };
     const report = await hashAtRevision(openLeaves, database.bolt, { revision: options.revision, pacer });
     assertUnmoved(database);

@@ -31,6 +31,7 @@ import {
   writeDatabase,
 } from './restore/database.ts';
 import { type EditPlan, planEdits } from './restore/edits.ts';
+import { isDirectory, notesOf, withBackupOf } from './restore/directory.ts';
 import { writeMemberFiles } from './restore/member.ts';
 import { makeReport, type RestoreReport } from './restore/report.ts';
 import { DigestCheck, readFacts, type SnapshotFacts } from './restore/source.ts';
@@ -112,8 +113,29 @@ interface Plan {
   pacer: Pacer;
 }
 
-/** Restores the snapshot in `path`. Throws before anything appeared, or returns after everything did. */
+/**
+ * Restores the snapshot in `path`, or what the stopped member in the directory `path` holds. Throws before anything
+ * appeared, or returns after everything did.
+ */
 export async function restoreSnapshot(
+  path: string,
+  options: RestoreOptions,
+  context: Context,
+): Promise<RestoreReport> {
+  if (!isDirectory(path)) return restoreBackup(path, options, context);
+  const { target, isDryRun = false } = options;
+  const folder =
+    'allMembers' in target
+      ? join(target.allMembers, DEFAULT_NAME)
+      : target.dataDir || `${target.name ?? DEFAULT_NAME}.etcd`;
+  const source = { path, target: folder, isDryRun };
+  return withBackupOf(source, context, async (backup, saved) => {
+    const report = await restoreBackup(backup, options, context);
+    return { ...report, path, notes: [...notesOf(saved), ...report.notes] };
+  });
+}
+
+async function restoreBackup(
   path: string,
   options: RestoreOptions,
   context: Context,

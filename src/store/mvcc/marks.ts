@@ -21,6 +21,11 @@ function readMark(bolt: BoltFile, key: string): number | undefined {
   const meta = bolt.bucket('meta');
   const value = meta && bolt.get(meta, Buffer.from(key));
   if (!value) return undefined;
+  return decodeMark(value, key, bolt.source.name);
+}
+
+/** The revision that mark `key` holds. Throws `CorruptError`. */
+export function decodeMark(value: Uint8Array, key: string, file = 'the database'): number {
   const record = new RecordView();
   const problem =
     value.length === REVISION_SIZE
@@ -31,7 +36,7 @@ function readMark(bolt: BoltFile, key: string): number | undefined {
       'mvcc.compaction',
       `${key} is malformed: ${problem ?? `its sub revision is ${record.sub}`}`,
       {
-        where: { file: bolt.source.name, field: `bucket meta, key ${key}` },
+        where: { file, field: `bucket meta, key ${key}` },
       },
     );
   }

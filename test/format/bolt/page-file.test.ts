@@ -171,3 +171,27 @@ test('pages outside the database or the file, and overflow beyond them', () => {
     },
   );
 });
+
+test('runs that come slowly make the source read ahead, once; quick ones do not', () => {
+  const bytes = manyPages();
+  for (const [delayMs, expected] of [
+    [0, 0],
+    [1, 1],
+  ] as const) {
+    let hints = 0;
+    const memory = new MemorySource(bytes);
+    const source: Source = {
+      name: 'slow',
+      size: memory.size,
+      readInto(offset, into) {
+        for (const until = performance.now() + delayMs; performance.now() < until;);
+        memory.readInto(offset, into);
+      },
+      readAhead: () => void hints++,
+      close() {},
+    };
+    const pages = new PageFile(source, 1024, 442);
+    for (let id = 2; id < 202; id++) pages.loadRun(id, id + 127);
+    assert.equal(hints, expected, `${delayMs} ms a run`);
+  }
+});

@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { MemorySource } from '../../../src/bytes/source.ts';
+import { describe, test } from 'node:test';
+import { MemorySource, type Source } from '../../../src/bytes/source.ts';
 import { ToolError } from '../../../src/errors.ts';
 import { PageChecker } from '../../../src/format/bolt/check.ts';
 import { PageClaims } from '../../../src/format/bolt/claims.ts';
 import { BoltFile } from '../../../src/format/bolt/file.ts';
-import { BUCKET_HEADER, ELEMENT_SIZE, HEADER_SIZE, META } from '../../../src/format/bolt/layout.ts';
 import { PageFile } from '../../../src/format/bolt/page-file.ts';
-import type { Page } from '../../../src/format/bolt/page.ts';
-import { LeafWalk } from '../../../src/format/bolt/walk.ts';
+import { LeafWalk, type WalkOptions } from '../../../src/format/bolt/walk.ts';
 import { boltFile, type BoltFileSpec, latin1, readBolt } from '../../support/bolt-spec.ts';
-
-const PAGE_SIZE = 1024;
+import { PAGE_SIZE, regions, SOUND } from './regions.ts';
 
 test('a damaged page costs its subtree, not the walk', () => {
   const content = boltFile({
@@ -95,177 +92,160 @@ test('leaves come in order from every depth, and the walk says how deep they lie
   assert.equal(walk.depth, 2);
 });
 
-/** A file with a page of every kind: branches, leaves, overflow, inline and paged buckets, a stored freelist. */
-const SPEC: BoltFileSpec = {
-  root: 11,
-  freelist: 10,
-  txid: 7n,
-  pages: {
-    3: {
-      branch: [
-        ['a', 4],
-        ['d', 12],
-      ],
-    },
-    4: {
-      leaf: [
-        ['a', '1'],
-        ['b', 'x'.repeat(1500)],
-        ['c', ''],
-      ],
-    }, // and page 5
-    6: { leaf: [['k', 'value']] },
-    8: { leaf: [['s', 'spare']] },
-    10: { freelist: [2, 7, 9] },
-    11: {
-      leaf: [
-        {
-          bucket: 'in',
-          inline: [
-            ['x', 'y'],
-            ['y', 'z'],
-          ],
-        },
-        { bucket: 'tree', root: 3 },
-        { bucket: 'was', root: 6 },
-        { bucket: 'zero', root: 8 },
-      ],
-    },
-    12: {
-      leaf: [
-        ['d', '4'],
-        ['e', '5'],
-      ],
-    },
-  },
-};
-const SOUND = boltFile(SPEC);
-
-/** What a byte is part of, and what it may be without anybody being able to tell. */
-interface Region {
-  what: string;
-  start: number;
-  size: number;
-  /** Why a change of it cannot be found, or by its key, when it cannot. */
-  exempt?: string | ((changed: Uint8Array) => boolean);
+/** Three keys a leaf, three children a branch, 27 leaves: keys `00` to `80`. Page 3 is the root, leaves are from 16 on. */
+function tree(over: BoltFileSpec['pages'] = {}): BoltFileSpec {
+  const pages: BoltFileSpec['pages'] = { 2: { leaf: [{ bucket: 'b', root: 3 }] } };
+  const keyOf = (number: number): string => String(number).padStart(2, '0');
+  const children = (first: number, span: number, id: number): Array<readonly [string, number]> =>
+    [0, 1, 2].map((i) => [keyOf(first + i * span), id + i]);
+  pages[3] = { branch: children(0, 27, 4) };
+  for (let i = 0; i < 3; i++) pages[4 + i] = { branch: children(i * 27, 9, 7 + i * 3) };
+  for (let i = 0; i < 9; i++) pages[7 + i] = { branch: children(i * 9, 3, 16 + i * 3) };
+  for (let i = 0; i < 27; i++)
+    pages[16 + i] = { leaf: [0, 1, 2].map((key): [string, string] => [keyOf(i * 3 + key), '']) };
+  return { root: 2, pages: { ...pages, ...over } };
 }
 
-/** Every byte of the file, by the tables of the format. */
-function regions(): Region[] {
-  const all: Region[] = [];
-  const file = new BoltFile(new MemorySource(SOUND));
-  for (const page of [0, 1]) {
-    const start = page * PAGE_SIZE;
-    all.push({ what: `meta page ${page} header`, start, size: HEADER_SIZE });
-    all.push({ what: `meta ${page}`, start: start + HEADER_SIZE, size: META.size });
-    const tail = start + HEADER_SIZE + META.size;
-    all.push({
-      what: `rest of meta page ${page}`,
-      start: tail,
-      size: start + PAGE_SIZE - tail,
-      exempt: 'never read',
+interface Walked {
+  /** First key of each leaf, in the order of the walk. */
+  leaves: string[];
+  codes: string[];
+  lostPageCount: number;
+}
+
+function walk(spec: BoltFileSpec, options: WalkOptions): Walked {
+  const codes: string[] = [];
+  const file = new BoltFile(new MemorySource(boltFile(spec)), { report: ({ code }) => codes.push(code) });
+  const found = file.leaves(file.bucket('b')!, options);
+  const leaves: string[] = [];
+  for (let leaf = found.next(); leaf; leaf = found.next()) leaves.push(latin1(leaf.key(0)));
+  return { leaves, codes, lostPageCount: found.lostPageCount };
+}
+
+const FIRST_KEYS = Array.from({ length: 27 }, (_, i) => String(i * 3).padStart(2, '0'));
+
+describe('backward gives the leaves of forward in reverse, and finds the same', () => {
+  const cases: Array<[what: string, over: BoltFileSpec['pages'], lost: readonly string[], codes: string[]]> =
+    [
+      ['a sound tree', {}, [], []],
+      ['a lost leaf', { 20: { id: 9, leaf: [['12', '']] } }, ['12'], ['bolt.page.id']],
+      [
+        'a lost branch',
+        { 8: { flags: 0x10, branch: [['09', 19]] } },
+        ['09', '12', '15'],
+        ['bolt.page.flags'],
+      ],
+      [
+        'a leaf that reaches into the next one',
+        {
+          17: {
+            leaf: [
+              ['03', ''],
+              ['07', ''],
+            ],
+          },
+        },
+        [],
+        ['bolt.page.ancestor'],
+      ],
+      [
+        'the last leaf of a branch that reaches into the next branch',
+        {
+          24: {
+            leaf: [
+              ['24', ''],
+              ['28', ''],
+            ],
+          },
+        },
+        [],
+        ['bolt.page.ancestor'],
+      ],
+      ['a leaf that is one level higher', { 8: { leaf: [['09', '']] } }, ['12', '15'], ['bolt.page.depth']],
+    ];
+  for (const [what, over, lost, codes] of cases) {
+    test(what, () => {
+      const forward = walk(tree(over), {});
+      const backward = walk(tree(over), { direction: 'backward' });
+      assert.deepEqual(
+        forward.leaves,
+        FIRST_KEYS.filter((key) => !lost.includes(key)),
+      );
+      assert.deepEqual(backward.leaves, forward.leaves.toReversed());
+      assert.deepEqual([forward.codes, backward.codes], [codes, codes]);
+      assert.equal(backward.lostPageCount, forward.lostPageCount);
     });
   }
-  for (const id of [2, 7, 9])
-    all.push({ what: `free page ${id}`, start: id * PAGE_SIZE, size: PAGE_SIZE, exempt: 'free' });
-  for (const id of [3, 4, 6, 8, 11, 12]) {
-    all.push(...nodeRegions(file.pages.read(id), `page ${id}`, file));
-  }
-  const list = 10 * PAGE_SIZE;
-  all.push({ what: 'freelist header', start: list, size: HEADER_SIZE });
-  all.push({ what: 'freelist ids', start: list + HEADER_SIZE, size: 24 });
-  all.push({
-    what: 'rest of the freelist',
-    start: list + HEADER_SIZE + 24,
-    size: PAGE_SIZE - HEADER_SIZE - 24,
-    exempt: 'behind its count',
-  });
-  return all.sort((a, b) => a.start - b.start);
-}
+});
 
-function nodeRegions(page: Page, name: string, file: BoltFile): Region[] {
-  const { count, isBranch } = page;
-  const all: Region[] = [{ what: `${name} header`, start: page.offset, size: HEADER_SIZE }];
-  const elements = page.offset + HEADER_SIZE;
-  // Nothing but the page's end says where the last value of a leaf ends, unless it is a bucket.
-  const isClosed = isBranch || page.isInline || page.elementFlags(count - 1) !== 0;
-  const openSize = isClosed ? 0 : 8;
-  all.push({ what: `${name} elements`, start: elements, size: ELEMENT_SIZE * count - openSize });
-  if (openSize > 0) {
-    const start = elements + ELEMENT_SIZE * count - openSize;
-    all.push({ what: `${name} last sizes`, start, size: openSize, exempt: lastSizesExemption(page) });
+test('leaves that lie together are read together, in both directions', () => {
+  const content = boltFile(tree());
+  for (const direction of ['forward', 'backward'] as const) {
+    const memory = new MemorySource(content);
+    let readCount = 0;
+    const counting: Source = {
+      name: memory.name,
+      size: memory.size,
+      readInto(offset, into) {
+        readCount++;
+        memory.readInto(offset, into);
+      },
+      close: () => memory.close(),
+    };
+    const file = new BoltFile(counting);
+    const leaves = file.leaves(file.bucket('b')!, { direction });
+    readCount = 0;
+    while (leaves.next());
+    // Each of 13 branches, the first leaf, and a run for what is left of each of the 9 lowest branches.
+    assert.ok(readCount <= 13 + 1 + 9, `${readCount} reads ${direction}`);
   }
-  let end = page.offset + HEADER_SIZE + ELEMENT_SIZE * count;
-  for (let i = 0; i < count; i++) {
-    const key = isBranch ? page.branchKeyStart(i) : page.keyStart(i);
-    const keySize = isBranch ? page.branchKeySize(i) : page.keySize(i);
-    const valueSize = isBranch ? 0 : page.valueSize(i);
-    const start = page.fileOffset(key);
-    all.push({ what: `${name} key ${i}`, start, size: keySize, exempt: keyExemption(page, i) });
-    const valueAt = start + keySize;
-    if (isBranch || page.elementFlags(i) === 0) {
-      all.push({
-        what: `${name} value ${i}`,
-        start: valueAt,
-        size: valueSize,
-        exempt: 'values have no checksum',
-      });
-    } else {
-      all.push({ what: `${name} bucket ${i} root`, start: valueAt, size: 8 });
-      all.push({
-        what: `${name} bucket ${i} sequence`,
-        start: valueAt + 8,
-        size: 8,
-        exempt: 'bbolt lets any number stand there',
-      });
-      const { inline } = file.describe(page, i)!;
-      if (inline)
-        all.push(...nodeRegions(inline, `${name} inline ${i}`, file).filter(({ size }) => size > 0));
-      assert.ok(inline || valueSize === BUCKET_HEADER.size);
+});
+
+describe('from a key on', () => {
+  test('leaves below are passed over, from each key and from between two', () => {
+    for (let number = 0; number <= 80; number++) {
+      const key = String(number).padStart(2, '0');
+      const expected = FIRST_KEYS.slice(Math.floor(number / 3));
+      assert.deepEqual(walk(tree(), { from: Buffer.from(key) }).leaves, expected, key);
+      assert.deepEqual(walk(tree(), { from: Buffer.from(`${key}.`) }).leaves, expected, `behind ${key}`);
     }
-    end = valueAt + valueSize;
-  }
-  if (!page.isInline) {
-    const size = page.offset + page.size - end;
-    all.push({ what: `first byte behind ${name}`, start: end, size: 1 });
-    all.push({ what: `rest of ${name}`, start: end + 1, size: size - 1, exempt: 'behind the last value' });
-  }
-  return all;
-}
+  });
 
-/**
- * Sizes of a leaf's last element under which it still ends in the page's last one, before a zero, with a key that is
- * in order.
- */
-function lastSizesExemption(page: Page): (changed: Uint8Array) => boolean {
-  const last = page.count - 1;
-  const start = page.keyStart(last);
-  const fits = keyExemption(page, last);
-  return (changed) => {
-    const view = new DataView(changed.buffer, changed.byteOffset);
-    const keySize = view.getUint32(0, true);
-    const end = start - page.start + keySize + view.getUint32(4, true);
-    if (keySize === 0 || end > page.size || end <= page.size - PAGE_SIZE) return false;
-    if (end < page.size && page.bytes[page.start + end] !== 0) return false;
-    return page.keySize(last) === keySize || fits(page.bytes.subarray(start, start + keySize));
-  };
-}
+  const ends: Array<[from: string, leaves: readonly string[]]> = [
+    ['', FIRST_KEYS],
+    ['!', FIRST_KEYS],
+    ['x', ['78']],
+  ];
+  for (const [from, leaves] of ends) {
+    test(`${JSON.stringify(from)} gives ${leaves.length} of them`, () => {
+      assert.deepEqual(walk(tree(), { from: Buffer.from(from) }).leaves, leaves);
+    });
+  }
 
-/** A key that stays between its neighbours is another, equally valid key, unless a parent names it. */
-function keyExemption(page: Page, index: number): (changed: Uint8Array) => boolean {
-  const keyOf = (i: number): string =>
-    page.isBranch
-      ? latin1(page.bytes.subarray(page.branchKeyStart(i), page.branchKeyStart(i) + page.branchKeySize(i)))
-      : latin1(page.key(i));
-  const isBound = page.isBranch || page.id === 12 || page.id === 4;
-  const low = index > 0 ? keyOf(index - 1) : undefined;
-  const high = index + 1 < page.count ? keyOf(index + 1) : page.id === 4 ? 'd' : undefined;
-  return (changed) => {
-    const key = latin1(changed);
-    if (isBound && (index === 0 || page.isBranch)) return false;
-    return (low === undefined || key > low) && (high === undefined || key < high);
-  };
-}
+  test('what is passed over is not read, and what follows is checked', () => {
+    const damaged: BoltFileSpec['pages'] = {
+      20: { id: 9, leaf: [['12', '']] },
+      40: { id: 9, leaf: [['72', '']] },
+    };
+    assert.deepEqual(walk(tree(damaged), { from: Buffer.from('15') }), {
+      leaves: FIRST_KEYS.slice(5).filter((key) => key !== '72'),
+      codes: ['bolt.page.id'],
+      lostPageCount: 1,
+    });
+    assert.deepEqual(walk(tree(damaged), { from: Buffer.from('14') }).codes, [
+      'bolt.page.id',
+      'bolt.page.id',
+    ]);
+  });
+
+  test('a bucket of one leaf gives it, whatever the key is, and so does an inline one', () => {
+    const one: BoltFileSpec['pages'] = { 2: { leaf: [{ bucket: 'b', root: 3 }] }, 3: { leaf: [['m', '']] } };
+    const inline: BoltFileSpec['pages'] = { 2: { leaf: [{ bucket: 'b', inline: [['m', '']] }] } };
+    for (const pages of [one, inline])
+      for (const from of ['a', 'm', 'z'])
+        assert.deepEqual(walk({ root: 2, pages }, { from: Buffer.from(from) }).leaves, ['m']);
+  });
+});
 
 test('the regions cover the file, each byte once', () => {
   let at = 0;

@@ -22,9 +22,10 @@ import {
 import { histories, type History, type HistoryRecord, play } from './histories.ts';
 
 async function hashAt(bolt: BoltFile, revision: number): Promise<RevisionHash> {
-  const openLeaves = (): ReturnType<BoltFile['leaves']> => bolt.leaves(bolt.bucket('key')!, 'backward');
+  const openLeaves = (): ReturnType<BoltFile['leaves']> =>
+    bolt.leaves(bolt.bucket('key')!, { direction: 'backward' });
   // Claims are not the matter here: the bucket is walked more than once.
-  bolt.checker.claims.claim = () => undefined;
+  bolt.claims.claim = () => undefined;
   return hashAtRevision(openLeaves, bolt, { revision, pacer: new Pacer() });
 }
 

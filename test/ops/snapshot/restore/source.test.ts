@@ -146,11 +146,11 @@ describe('what is no snapshot', () => {
     assert.equal((await rejected(path, { isHashSkipped: true })).code, 'bolt.meta.none');
   });
 
-  test('what is not there, and a directory', async (t) => {
+  test('what is not there, and a directory that is none of etcd’s', async (t) => {
     const dir = scratch(t);
     const error = await rejected(join(dir, 'nofile'));
     assert.equal(error.message, `open ${join(dir, 'nofile')}: no such file or directory`);
-    assert.match((await rejected(join(dir, '.'))).code, /^io\.not-a-file$/);
+    assert.match((await rejected(join(dir, '.'))).code, /^kind\.unknown$/);
   });
 
   test('a database of another program', async (t) => {
