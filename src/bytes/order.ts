@@ -5,6 +5,16 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return Buffer.compare(a, b);
 }
 
+/** The bytes as `latin1`, whose texts compare as the bytes do. */
+export function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
+
+/** For `sort`: ids, or texts in `latin1`. */
+export function ascending<T extends string | bigint>(a: T, b: T): number {
+  return a < b ? -1 : Number(a > b);
+}
+
 /** Compares `a[aStart, aEnd)` with `b[bStart, bEnd)`; inlined by callers' loops, without allocation. */
 export function compareRuns(
   a: Uint8Array,

@@ -3,7 +3,7 @@
  * (member.go, cluster.go).
  */
 import { createHash } from 'node:crypto';
-import { compareBytes } from '../bytes/order.ts';
+import { ascending, compareBytes } from '../bytes/order.ts';
 
 interface MemberSeed {
   peerUrls: readonly string[];
@@ -23,8 +23,8 @@ export function memberId({ peerUrls, token, addedAtSeconds }: MemberSeed): bigin
 /** The id of a cluster that starts with these members, in any order. */
 export function clusterId(memberIds: readonly bigint[]): bigint {
   const bytes = Buffer.alloc(8 * memberIds.length);
-  const ascending = [...memberIds].sort((a, b) => (a < b ? -1 : Number(a > b)));
-  for (const [i, id] of ascending.entries()) bytes.writeBigUInt64BE(id, 8 * i);
+  const sorted = [...memberIds].sort(ascending);
+  for (const [i, id] of sorted.entries()) bytes.writeBigUInt64BE(id, 8 * i);
   return firstEight(bytes);
 }
 

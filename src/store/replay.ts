@@ -8,6 +8,7 @@ import { CorruptError, RefusedError } from '../errors.ts';
 import { LogReader, type Segment } from '../format/wal/log.ts';
 import { Applier, type Outcome } from './apply/applier.ts';
 import type { Backend } from './backend/backend.ts';
+import { KeyValues } from './mvcc/key-values.ts';
 
 /** A request that had no effect, as on every member. */
 export interface RejectedEntry {
@@ -42,7 +43,7 @@ export async function replayLog(
   segments: readonly Segment[],
   { hasTerm, pacer }: ReplayOptions,
 ): Promise<Replay> {
-  const applier = new Applier(backend, { hasTerm });
+  const applier = new Applier(backend, await KeyValues.open(backend, pacer), { hasTerm });
   const from = applier.consistentIndex;
   const survey = await surveyLog(segments, from, pacer);
   const replay: Replay = {

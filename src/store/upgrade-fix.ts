@@ -3,6 +3,7 @@
  * target server accepts: what lies before it in the log is then read by no server. Pure: it says what to write.
  * The same as a server does when the cluster version is lowered (etcd v3.6 server/etcdserver/server.go), offline.
  */
+import { ascending } from '../bytes/order.ts';
 import { CorruptError, RefusedError } from '../errors.ts';
 import { formatId } from '../format/ids.ts';
 import { encodeMember, type Member } from '../format/proto/member-json.ts';
@@ -64,11 +65,9 @@ export function planFix(target: MinorVersion, member: MemberState, nodeId: bigin
     cluster.members
       .filter((one) => one.isLearner === isLearner)
       .map(({ id }) => id)
-      .sort(byId);
+      .sort(ascending);
   return { point, store, voters: idsOf(false), learners: idsOf(true), commit, needsRecord, edits, changes };
 }
-
-const byId = (a: bigint, b: bigint): number => (a < b ? -1 : Number(a > b));
 
 function validRecords({ records, commit }: MemberState): readonly SnapPoint[] {
   return records.filter(({ index }) => index <= commit);

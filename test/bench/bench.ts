@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: us beside the real tools, through the command line, interleaved in one run; medians and ratios.
  *
- *   npm run bench -- [--size MB] [--runs N] [--cold] [--file BACKUP] [--only NAME]
+ *   npm run bench -- [--size MB] [--runs N] [--warm | --cold] [--file BACKUP] [--only NAME]
  *
  * The database is made by a real etcd and kept in the oracle's cache for the next run.
  */
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     file: { type: 'string' },
     only: { type: 'string' },
     cold: { type: 'boolean', default: false },
+    warm: { type: 'boolean', default: false },
   },
 });
 
@@ -42,7 +43,9 @@ interface Result {
   theirs: Measurement;
 }
 
-function runJob(job: Job, runs: number): Result[] {
+type Cache = 'warm' | 'cold';
+
+function runJob(job: Job, cache: Cache, runs: number): Result[] {
   const results: Result[] = [];
   for (let run = 0; run < runs; run++) {
     const once = (command: Job['ours']): Measurement =>
@@ -50,7 +53,7 @@ function runJob(job: Job, runs: number): Result[] {
         ...command,
         prepare() {
           command.prepare?.();
-          if (command.reads !== undefined) (values.cold ? makeCold : makeWarm)(command.reads);
+          if (command.reads !== undefined) (cache === 'cold' ? makeCold : makeWarm)(command.reads);
         },
       });
     const [ours, theirs] =
@@ -82,18 +85,19 @@ function rowOf(job: Job, results: readonly Result[]): string {
 
 const backup = await databaseFile();
 const scratch = mkdtempSync(join(tmpdir(), 'etcdkit-bench-'));
-say(
-  `${backup}, ${values.cold ? 'cold' : 'warm'} page cache, ${values.runs} runs each, ${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`,
-);
-say('');
-say(
-  '| job | ours, s | theirs, s | ratio | target | our CPU, s | their CPU, s | our peak, MB | target | their peak, MB |',
-);
-say('|---|---|---|---|---|---|---|---|---|---|');
+const caches: Cache[] = values.cold ? ['cold'] : values.warm ? ['warm'] : ['warm', 'cold'];
+const machine = `${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`;
 try {
-  for (const job of jobs({ root: projectRoot(), backup, scratch: join(scratch, 'run') })) {
-    if (values.only !== undefined && !job.name.includes(values.only)) continue;
-    say(rowOf(job, runJob(job, Number(values.runs))));
+  for (const cache of caches) {
+    say(`\n${backup}, ${cache} page cache, ${values.runs} runs each, ${machine}\n`);
+    say(
+      '| job | ours, s | theirs, s | ratio | target | our CPU, s | their CPU, s | our peak, MB | target | their peak, MB |',
+    );
+    say('|---|---|---|---|---|---|---|---|---|---|');
+    for (const job of jobs({ root: projectRoot(), backup, scratch: join(scratch, 'run') })) {
+      if (values.only !== undefined && !job.name.includes(values.only)) continue;
+      say(rowOf(job, runJob(job, cache, Number(values.runs))));
+    }
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });

@@ -16,7 +16,10 @@ test('gives the functions that the commands call, and what they throw', () => {
     'verifySnapshot',
     'hashKV',
     'defragment',
+    'saveSnapshot',
     'restoreSnapshot',
+    'migrate',
+    'checkV2Store',
     'drill',
     'plainContext',
   ];

@@ -178,7 +178,7 @@ async function run(
   { hasTerm = true, pacer = new Pacer() }: { hasTerm?: boolean | undefined; pacer?: Pacer } = {},
 ): Promise<Replayed> {
   const replay = await replayLog(overlay, listSegments(directory).segments, { hasTerm, pacer });
-  const all = new KeyValues(overlay).range(rangeOf(text('k'), text('\0')));
+  const all = (await KeyValues.open(overlay, new Pacer())).range(rangeOf(text('k'), text('\0')));
   return { replay, overlay, keys: all.map(({ key, value }) => `${latin1(key)} ${latin1(value)}`).join(', ') };
 }
 

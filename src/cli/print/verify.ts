@@ -1,4 +1,5 @@
 /** How a verify report reads: what was found, what was looked at, and one line to act on. */
+import { basename, relative } from 'node:path';
 import type { LayerReport, VerifyReport } from '../../check/report.ts';
 import { describeWhere, type Finding } from '../../errors.ts';
 import type { Entry } from './report.ts';
@@ -11,13 +12,21 @@ export function verifyHeader(path: string): string {
   return `${path}\n`;
 }
 
-/** One finding, with where it is and what to do about it. */
-export function findingLines(finding: Finding): string {
+/** One finding of `path`, with where it is and what to do about it. */
+export function findingLines(finding: Finding, path: string): string {
   const { severity, code, message, where, hint } = finding;
-  const { file: _, ...inFile } = where;
-  const place = describeWhere(inFile);
+  const { file, ...inFile } = where;
+  const within = file === undefined ? '' : withinPath(file, path, message);
+  const place = describeWhere(within === '' ? inFile : { ...inFile, file: within });
   const lines = line(severity.toUpperCase(), `${code}: ${message}${place ? ` [${place}]` : ''}`);
   return hint ? lines + line('', `hint: ${hint}`) : lines;
+}
+
+/** Which file of a directory; empty where the header or the message names it already. */
+function withinPath(file: string, path: string, message: string): string {
+  if (message.includes(basename(file))) return '';
+  const inside = relative(path, file);
+  return inside.startsWith('..') ? file : inside;
 }
 
 /** What comes after the findings. */

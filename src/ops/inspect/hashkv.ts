@@ -5,6 +5,7 @@ import { BoltFile, type Leaves } from '../../format/bolt/file.ts';
 import { assertUnmoved, openDatabase } from '../../store/database.ts';
 import { databaseOf } from '../../store/locate.ts';
 import { hashAtRevision, type RevisionHash } from '../../store/mvcc/hash.ts';
+import { advised } from '../advice.ts';
 import type { Context } from '../context.ts';
 
 export type HashKVReport = RevisionHash;
@@ -36,7 +37,7 @@ export async function hashKV(path: string, options: HashKVOptions, context: Cont
     return report;
   } catch (error) {
     assertUnmoved(database);
-    throw error;
+    throw advised(error, path);
   } finally {
     database.close();
   }

@@ -12,6 +12,7 @@ import { DATABASE_NAME } from '../../format/datadir.ts';
 import type { Member } from '../../format/proto/member-json.ts';
 import { type Database, openDatabase } from '../../store/database.ts';
 import type { Version } from '../../store/schema/buckets.ts';
+import { advised, withVerify } from '../advice.ts';
 import type { Context } from '../context.ts';
 import { type Bump, planBump } from './restore/bump.ts';
 import {
@@ -374,16 +375,7 @@ async function explain(error: unknown, { path, digest, signal }: Explained): Pro
     await digest.assertGood(signal);
   } catch (better) {
     if (!(better instanceof ToolError)) return error;
-    return better instanceof CorruptError ? withHint(better, path, error) : better;
+    return better instanceof CorruptError ? withVerify(better, path, error) : better;
   }
-  return error.hint ? error : withHint(error, path, error.cause);
-}
-
-function withHint(error: CorruptError, path: string, cause: unknown): CorruptError {
-  return new CorruptError(error.code, error.message, {
-    ...(error.where ? { where: error.where } : {}),
-    ...(error.upstream ? { upstream: error.upstream } : {}),
-    hint: `etcdkit snapshot verify ${path}`,
-    ...(cause === error ? {} : { cause }),
-  });
+  return advised(error, path);
 }

@@ -22,6 +22,7 @@ import { type Edits, rewriteDatabase } from '../../store/rewrite.ts';
 import { BUCKETS } from '../../store/schema/buckets.ts';
 import { readRows } from '../../store/schema/rows.ts';
 import { decodeSchema, schemaVersionOf } from '../../store/schema/state.ts';
+import { advised } from '../advice.ts';
 import type { Context } from '../context.ts';
 
 export interface SaveOptions {
@@ -76,6 +77,8 @@ export async function saveSnapshot(options: SaveOptions, context: Context): Prom
     const replay = await replayLog(overlay, segments, { hasTerm: hasTerm(database), pacer });
     const written = await write({ database, edits: overlay.edits(), output, pacer }, context);
     return { ...replay, ...written, path: dataDir, output, tookMs: performance.now() - began };
+  } catch (error) {
+    throw advised(error, dataDir);
   } finally {
     database.close();
   }
@@ -105,9 +108,9 @@ interface WriteJob {
 
 async function write(
   { database, edits, output, pacer }: WriteJob,
-  { disk }: Context,
+  context: Context,
 ): Promise<Pick<SaveReport, 'sizeBytes' | 'hash' | 'sha256'>> {
-  const staged = new StagedFile(disk, output, { mode: BACKUP_MODE });
+  const staged = new StagedFile(context.disk, output, { mode: BACKUP_MODE });
   try {
     // Another view: pages that are read twice through one count as used twice.
     const source = openDatabase(database.path);
@@ -118,7 +121,7 @@ async function write(
       staged.write(sha256, written.sizeBytes);
       await proveDatabase(staged.file, written, pacer);
       staged.seal();
-      await assertSound(staged.temporary, pacer);
+      await assertSound(staged.temporary, context);
       assertUnmoved(database);
       staged.commitNew();
       return { sizeBytes: written.sizeBytes + sha256.length, hash: written.hash, sha256 };
@@ -131,13 +134,11 @@ async function write(
 }
 
 /** What was replayed must leave a history that holds: damage in the log shows up here. */
-async function assertSound(path: string, pacer: Pacer): Promise<void> {
-  const { verdict, findings } = await verify(path);
-  pacer.check();
+async function assertSound(path: string, { signal, progress }: Context): Promise<void> {
+  const { verdict, findings } = await verify(path, { signal, progress: progress?.('verifying the backup') });
   const damage = findings.find(({ severity }) => severity !== 'note');
   if (!damage) return;
   throw new CorruptError(damage.code, `the backup would be ${verdict}: ${damage.message}`, {
     where: damage.where,
-    hint: 'etcdkit snapshot verify on the data directory shows what is wrong with it',
   });
 }

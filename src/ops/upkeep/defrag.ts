@@ -18,6 +18,7 @@ import { outputTo, proveDatabase } from '../../store/new-file.ts';
 import { type RewriteResult, rewriteDatabase } from '../../store/rewrite.ts';
 import { HistoryCheck } from '../../check/history.ts';
 import { readMarks } from '../../store/mvcc/marks.ts';
+import { advised } from '../advice.ts';
 import type { Context } from '../context.ts';
 import { assertNoWriter, lockDatabase } from './exclusive.ts';
 import { Swap, TEMPORARY_NAMES } from './swap.ts';
@@ -117,6 +118,8 @@ export async function defragment(
         isDryRun: options.isDryRun ?? false,
         tookMs: performance.now() - began,
       };
+    } catch (error) {
+      throw advised(error, plan.path);
     } finally {
       database.close();
     }
@@ -236,7 +239,6 @@ function assertDigest(actual: Uint8Array, database: Database): void {
     `${database.path}: the content does not match its SHA-256 trailer`,
     {
       where: { file: database.path, offset: database.contentSize },
-      hint: `etcdkit snapshot verify ${database.path}`,
     },
   );
 }

@@ -15,7 +15,7 @@ import {
   type TxnRequest,
 } from '../../format/proto/rpcpb.ts';
 import type { Backend } from '../backend/backend.ts';
-import { KeyValues } from '../mvcc/key-values.ts';
+import type { KeyValues } from '../mvcc/key-values.ts';
 import { compareVersions, knownVersion } from '../schema/buckets.ts';
 import { encodeIndex, indexOf } from '../schema/rows.ts';
 import { Cluster } from './cluster.ts';
@@ -59,11 +59,11 @@ export class Applier {
   readonly #hasTerm: boolean;
   readonly #effects: Partial<Record<RequestName, Effect>>;
 
-  /** Reads what it has to know of the state. Throws `CorruptError`. */
-  constructor(backend: Backend, options: { hasTerm: boolean }) {
+  /** `keys` are those of the backend. Reads what else it has to know of the state. Throws `CorruptError`. */
+  constructor(backend: Backend, keys: KeyValues, options: { hasTerm: boolean }) {
     this.#backend = backend;
     this.#hasTerm = options.hasTerm;
-    this.keys = new KeyValues(backend);
+    this.keys = keys;
     this.cluster = new Cluster(backend);
     this.#leases = new Leases(backend, this.keys);
     this.#users = new Users(backend);
@@ -137,10 +137,8 @@ export class Applier {
       authUserAdd: ({ authUserAdd }) => users.addUser(authUserAdd!),
       authUserDelete: ({ authUserDelete }) => users.deleteUser(authUserDelete!.name),
       authUserChangePassword: ({ authUserChangePassword }) => users.changePassword(authUserChangePassword!),
-      authUserGrantRole: ({ authUserGrantRole: { user, role } = { user: '', role: '' } }) =>
-        users.grantRole(user, role),
-      authUserRevokeRole: ({ authUserRevokeRole: { name, role } = { name: '', role: '' } }) =>
-        users.revokeRole(name, role),
+      authUserGrantRole: ({ authUserGrantRole: grant }) => users.grantRole(grant!.user, grant!.role),
+      authUserRevokeRole: ({ authUserRevokeRole: revoke }) => users.revokeRole(revoke!.name, revoke!.role),
       authRoleAdd: ({ authRoleAdd }) => users.addRole(authRoleAdd!.name),
       authRoleDelete: ({ authRoleDelete }) => users.deleteRole(authRoleDelete!.role),
       authRoleGrantPermission: ({ authRoleGrantPermission }) =>

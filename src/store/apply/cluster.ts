@@ -1,6 +1,7 @@
 /**
  * What the cluster knows of itself: members, versions, downgrades. etcd v3.6 server/etcdserver/api/membership.
  */
+import { ascending } from '../../bytes/order.ts';
 import { formatId, parseId } from '../../format/ids.ts';
 import {
   attributesOf,
@@ -130,7 +131,7 @@ export class Cluster {
       this.members()
         .filter((member) => member.isLearner === isLearner)
         .map(({ id }) => id)
-        .sort((a, b) => (a < b ? -1 : Number(a > b)));
+        .sort(ascending);
     const state = { voters: idsOf(false), learners: idsOf(true) };
     this.#backend.put('meta', Buffer.from('confState'), encodeConfState(state));
   }

@@ -1,4 +1,5 @@
 /** Leases: rows of bucket `lease`, and which keys hang on each. etcd v3.6 server/lease/lessor.go; time is not its business. */
+import { ascending } from '../../bytes/order.ts';
 import { lease as leaseMessage } from '../../format/proto/leasepb.ts';
 import type { LeaseCheckpointRequest, LeaseGrantRequest } from '../../format/proto/rpcpb.ts';
 import type { Backend } from '../backend/backend.ts';
@@ -42,7 +43,7 @@ export class Leases {
 
   /** Keys (`latin1`) that are attached, in byte order. */
   keysOf(id: bigint): string[] {
-    return [...(this.#leases.get(id)?.keys ?? [])].sort((a, b) => (a < b ? -1 : Number(a > b)));
+    return [...(this.#leases.get(id)?.keys ?? [])].sort(ascending);
   }
 
   grant({ id, ttl }: LeaseGrantRequest): void {

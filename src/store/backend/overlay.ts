@@ -2,13 +2,11 @@
  * Changes in memory over a backend that is only read: what a log adds to a database, without touching it. Memory grows
  * with what is changed.
  */
+import { ascending, latin1 } from '../../bytes/order.ts';
 import type { BucketEdit, Edits } from '../rewrite.ts';
 import type { Backend, BackendView, Pair, ScanRange } from './backend.ts';
 
 type Rows = Map<string, Uint8Array | undefined>;
-
-const textOf = (key: Uint8Array): string =>
-  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
 
 export class Overlay implements Backend {
   readonly #base: BackendView;
@@ -23,16 +21,16 @@ export class Overlay implements Backend {
 
   get(bucket: string, key: Uint8Array): Uint8Array | undefined {
     const rows = this.#rows.get(bucket);
-    const name = textOf(key);
+    const name = latin1(key);
     return rows?.has(name) ? rows.get(name) : this.#base.get(bucket, key);
   }
 
   put(bucket: string, key: Uint8Array, value: Uint8Array): void {
-    this.#set(bucket, textOf(key), value);
+    this.#set(bucket, latin1(key), value);
   }
 
   delete(bucket: string, key: Uint8Array): void {
-    this.#set(bucket, textOf(key), undefined);
+    this.#set(bucket, latin1(key), undefined);
   }
 
   #set(bucket: string, name: string, value: Uint8Array | undefined): void {
@@ -52,7 +50,7 @@ export class Overlay implements Backend {
     const rows = this.#rows.get(bucket);
     let next = 0;
     for (const pair of this.#base.scan(bucket, range)) {
-      const name = textOf(pair.key);
+      const name = latin1(pair.key);
       for (; next < names.length && names[next]! < name; next++) yield* changed(names[next]!, rows!);
       if (names[next] === name) yield* changed(names[next++]!, rows!);
       else yield pair;
@@ -64,16 +62,13 @@ export class Overlay implements Backend {
   #namesIn(bucket: string, { from, to }: ScanRange): string[] {
     let names = this.#sorted.get(bucket);
     if (!names) {
-      names = [...(this.#rows.get(bucket)?.keys() ?? [])].sort(byBytes);
+      names = [...(this.#rows.get(bucket)?.keys() ?? [])].sort(ascending);
       this.#sorted.set(bucket, names);
     }
-    const [low, high] = [from && textOf(from), to && textOf(to)];
+    const [low, high] = [from && latin1(from), to && latin1(to)];
     return names.filter((name) => (low === undefined || name >= low) && (high === undefined || name < high));
   }
 }
-
-/** `latin1` compares as the bytes do. */
-const byBytes = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
 function* changed(name: string, rows: Rows): Generator<Pair, void> {
   const value = rows.get(name);

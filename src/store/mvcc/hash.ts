@@ -5,8 +5,10 @@
  * Rules: etcd v3.6 server/storage/mvcc/hash.go and key_index.go.
  */
 import { BackwardCrc32c } from '../../bytes/crc32c.ts';
+import { latin1 } from '../../bytes/order.ts';
 import type { Pacer } from '../../bytes/pacer.ts';
-import { CorruptError, ToolError, UsageError } from '../../errors.ts';
+import { ToolError, UsageError } from '../../errors.ts';
+import type { PageChecker } from '../../format/bolt/check.ts';
 import type { BoltFile, Leaves } from '../../format/bolt/file.ts';
 import type { Page } from '../../format/bolt/page.ts';
 import { KeyTable, RECORD_START } from './key-table.ts';
@@ -37,41 +39,43 @@ export async function hashAtRevision(
   const { revision, pacer } = options;
   if (revision < 0) throw new UsageError('usage', `revision ${revision} is negative`);
   if (revision > 0 && revision < compactRevision) throw compacted(revision, compactRevision);
-  const current = Math.max(newestRevision(openLeaves()), compactRevision, EMPTY_STORE_REVISION);
+  bolt.checker.bucket = 'key';
+  const reader = new RecordReader(bolt.checker);
+  const current = Math.max(newestRevision(openLeaves(), reader), compactRevision, EMPTY_STORE_REVISION);
   if (revision > current) throw future(revision, current);
 
   const hashRevision = revision === 0 ? current : revision;
-  const deleted = await keysDeletedAt(hashRevision, openLeaves(), pacer);
-  const pass = new HashPass({ hashRevision, compactRevision, deleted });
+  const deleted = await keysDeletedAt(hashRevision, openLeaves(), reader, pacer);
+  let pass = new HashPass(reader, { hashRevision, compactRevision, deleted, isAllCounted: false });
   await pass.run(openLeaves(), pacer);
   if (pass.keptCount === 0 && pass.isAnyLeftOut) {
     // Where nothing is kept, etcd lets all records count.
-    const all = new HashPass({ hashRevision, compactRevision: -1, deleted });
-    all.tombstoneRevision = compactRevision;
-    await all.run(openLeaves(), pacer);
-    return { hash: all.finish(), hashRevision, compactRevision };
+    pass = new HashPass(reader, { hashRevision, compactRevision, deleted, isAllCounted: true });
+    await pass.run(openLeaves(), pacer);
   }
   return { hash: pass.finish(), hashRevision, compactRevision };
 }
 
 /** Main revision of the last record; 0 when there is none. */
-function newestRevision(leaves: Leaves): number {
+function newestRevision(leaves: Leaves, reader: RecordReader): number {
   const leaf = leaves.next();
-  const record = new RecordView();
-  if (leaf && leaf.count > 0) decodeRevision(record, leaf, leaf.count - 1);
-  return record.main;
+  return leaf && leaf.count > 0 ? reader.revision(leaf, leaf.count - 1).main : 0;
 }
 
 /** User keys (`latin1`) that one revision deletes; it may put them again, which etcd's clients cannot ask for. */
-async function keysDeletedAt(revision: number, leaves: Leaves, pacer: Pacer): Promise<Set<string>> {
+async function keysDeletedAt(
+  revision: number,
+  leaves: Leaves,
+  reader: RecordReader,
+  pacer: Pacer,
+): Promise<Set<string>> {
   const deleted = new Set<string>();
-  const record = new RecordView();
   for (let leaf = leaves.next(); leaf; leaf = leaves.next()) {
     for (let i = leaf.count - 1; i >= 0; i--) {
-      decodeRevision(record, leaf, i);
+      const record = reader.revision(leaf, i);
       if (record.main < revision) return deleted;
       if (record.main > revision || !record.isTombstone) continue;
-      decodeValue(record, leaf, i);
+      reader.value(leaf, i);
       deleted.add(userKey(leaf, record));
     }
     if (pacer.isDue()) await pacer.rest();
@@ -80,12 +84,13 @@ async function keysDeletedAt(revision: number, leaves: Leaves, pacer: Pacer): Pr
 }
 
 const userKey = ({ bytes }: Page, { keyStart, keyEnd }: RecordView): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset + keyStart, keyEnd - keyStart).toString('latin1');
+  latin1(bytes.subarray(keyStart, keyEnd));
 
 interface PassOptions {
   hashRevision: number;
-  /** Up to here only what is kept counts. */
+  /** Up to here only what is kept counts, unless all records do. */
   compactRevision: number;
+  isAllCounted: boolean;
   deleted: ReadonlySet<string>;
 }
 
@@ -94,16 +99,16 @@ class HashPass {
   keptCount = 0;
   /** Whether a record did not count because it is not kept. */
   isAnyLeftOut = false;
-  /** Tombstones of this revision never count. */
-  tombstoneRevision: number;
   readonly #options: PassOptions;
   readonly #seen = new KeyTable(KEY_WORDS);
-  readonly #record = new RecordView();
+  readonly #reader: RecordReader;
+  readonly #record: RecordView;
   readonly #crc = new BackwardCrc32c();
 
-  constructor(options: PassOptions) {
+  constructor(reader: RecordReader, options: PassOptions) {
+    this.#reader = reader;
+    this.#record = reader.record;
     this.#options = options;
-    this.tombstoneRevision = options.compactRevision;
   }
 
   async run(leaves: Leaves, pacer: Pacer): Promise<void> {
@@ -136,19 +141,17 @@ class HashPass {
   }
 
   #counts(leaf: Page, index: number): boolean {
-    const record = this.#record;
-    const { hashRevision, compactRevision } = this.#options;
-    decodeRevision(record, leaf, index);
-    decodeValue(record, leaf, index);
-    const { main, isTombstone } = record;
+    const { hashRevision, compactRevision, isAllCounted } = this.#options;
+    const { main, isTombstone } = this.#reader.revision(leaf, index);
+    this.#reader.value(leaf, index);
     if (main > hashRevision) return false;
     const isKept = this.#isNewest(leaf) && !isTombstone && !this.#isDeletedToo(leaf);
     if (isKept) this.keptCount++;
-    else if (main <= compactRevision) {
+    else if (main <= compactRevision && !isAllCounted) {
       this.isAnyLeftOut = true;
       return false;
     }
-    return !(isTombstone && main === this.tombstoneRevision);
+    return !(isTombstone && main === compactRevision);
   }
 
   /** Whether no later record of the key was seen. */
@@ -167,21 +170,31 @@ class HashPass {
 /** Words of a key's record: its hash. */
 const KEY_WORDS = RECORD_START;
 
-function decodeRevision(record: RecordView, leaf: Page, index: number): void {
-  const problem = record.decodeRevision(leaf.bytes, leaf.keyStart(index), leaf.keySize(index));
-  if (problem) throw malformed(leaf, index, problem);
-}
+/** Decodes records of leaves; throws `mvcc.value` for one that is malformed. */
+class RecordReader {
+  readonly record = new RecordView();
+  readonly #checker: PageChecker;
 
-function decodeValue(record: RecordView, leaf: Page, index: number): void {
-  const start = leaf.keyStart(index) + leaf.keySize(index);
-  const problem = record.decodeValue(leaf.bytes, start, start + leaf.valueSize(index));
-  if (problem) throw malformed(leaf, index, problem);
-}
+  constructor(checker: PageChecker) {
+    this.#checker = checker;
+  }
 
-function malformed(leaf: Page, index: number, problem: string): CorruptError {
-  return new CorruptError('mvcc.value', `page ${leaf.id}: ${problem}`, {
-    where: { unit: `page ${leaf.id}`, offset: leaf.fileOffset(leaf.keyStart(index)) },
-  });
+  revision(leaf: Page, index: number): RecordView {
+    const start = leaf.keyStart(index);
+    const problem = this.record.decodeRevision(leaf.bytes, start, leaf.keySize(index));
+    if (problem) this.#malformed(leaf, start, problem);
+    return this.record;
+  }
+
+  value(leaf: Page, index: number): void {
+    const start = leaf.keyStart(index) + leaf.keySize(index);
+    const problem = this.record.decodeValue(leaf.bytes, start, start + leaf.valueSize(index));
+    if (problem) this.#malformed(leaf, start, problem);
+  }
+
+  #malformed(leaf: Page, at: number, problem: string): void {
+    this.#checker.found('mvcc.value', leaf, problem, at - leaf.start);
+  }
 }
 
 function compacted(revision: number, compactRevision: number): ToolError {

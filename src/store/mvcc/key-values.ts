@@ -2,6 +2,8 @@
  * Keys and values as they are now, and how they change: revisions, records and compaction over any backend. What a
  * client may do is not asked here. etcd v3.6 server/storage/mvcc.
  */
+import { latin1 } from '../../bytes/order.ts';
+import type { Pacer } from '../../bytes/pacer.ts';
 import { CorruptError, ToolError } from '../../errors.ts';
 import { type KeyValue, keyValue } from '../../format/proto/mvccpb.ts';
 import type { Backend } from '../backend/backend.ts';
@@ -22,40 +24,38 @@ export function rangeOf(key: Uint8Array, rangeEnd: Uint8Array): KeyRange {
 }
 
 const EMPTY_STORE_REVISION = 1;
+/** Between two looks at the clock. */
+const RECORDS_A_LOOK = 64;
 
-export const textOf = (key: Uint8Array): string =>
-  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
 const bytesOf = (key: string): Uint8Array => Buffer.from(key, 'latin1');
 
 export class KeyValues {
   /** Main revision of the last change. */
-  revision = EMPTY_STORE_REVISION;
+  revision: number;
   /** −1 when never compacted. */
-  compactRevision = -1;
+  compactRevision: number;
   readonly #backend: Backend;
-  readonly #keys = new KeyIndex();
+  readonly #keys: KeyIndex;
   /** Told of each key whose lease changes; 0 is none. */
   onLease: (key: string, from: bigint, to: bigint) => void = () => {};
 
-  /** Reads all records once; a scheduled compaction that was not finished is. Throws `CorruptError`. */
-  constructor(backend: Backend) {
+  /** A store without records; {@link open} one that has some. */
+  constructor(
+    backend: Backend,
+    read: IndexedRecords = { keys: new KeyIndex(), revision: EMPTY_STORE_REVISION },
+  ) {
     this.#backend = backend;
-    const record = new RecordView();
-    for (const { key, value } of backend.scan('key')) {
-      const problem = record.decodeRevision(key, 0, key.length) ?? record.decodeValue(value, 0, value.length);
-      if (problem) throw new CorruptError('mvcc.value', problem, { where: { field: 'bucket key' } });
-      this.revision = record.main;
-      // The record of a bump has no key, and no server gives it to anybody.
-      if (record.isEmpty && !record.isTombstone) continue;
-      const name = textOf(value.subarray(record.keyStart, record.keyEnd));
-      if (record.isTombstone) this.#keys.delete(name);
-      else this.#keys.set(name, liveKeyOf(record));
-    }
+    this.#keys = read.keys;
     const scheduled = this.#mark(SCHEDULED_KEY);
     const finished = this.#mark(FINISHED_KEY);
     this.compactRevision = Math.max(scheduled ?? -1, finished ?? -1);
-    this.revision = Math.max(this.revision, this.compactRevision);
+    this.revision = Math.max(read.revision, this.compactRevision);
     if ((scheduled ?? -1) > (finished ?? -1)) this.#dropBelow(scheduled!);
+  }
+
+  /** Reads all records once; a scheduled compaction that was not finished is. Throws `CorruptError`. */
+  static async open(backend: Backend, pacer: Pacer): Promise<KeyValues> {
+    return new KeyValues(backend, await indexRecords(backend, pacer));
   }
 
   #mark(key: string): number | undefined {
@@ -69,7 +69,7 @@ export class KeyValues {
   }
 
   has(key: Uint8Array): boolean {
-    return this.#keys.get(textOf(key)) !== undefined;
+    return this.#keys.get(latin1(key)) !== undefined;
   }
 
   /** Those that are alive, in byte order. */
@@ -78,9 +78,9 @@ export class KeyValues {
   }
 
   #names({ key, end }: KeyRange): string[] {
-    const from = textOf(key);
+    const from = latin1(key);
     if (end === undefined) return this.#keys.get(from) ? [from] : [];
-    return this.#keys.range(from, end.length === 0 ? undefined : textOf(end));
+    return this.#keys.range(from, end.length === 0 ? undefined : latin1(end));
   }
 
   #read(name: string): KeyValue {
@@ -114,25 +114,48 @@ export class KeyValues {
   #dropBelow(revision: number): void {
     const record = new RecordView();
     const newest = new Map<string, Uint8Array>();
-    const drop = (key: Uint8Array): void => this.#backend.delete('key', key);
     const dropped: Uint8Array[] = [];
     for (const { key, value } of this.#backend.scan('key', { to: encodeRevision(revision + 1, 0) })) {
       record.decodeRevision(key, 0, key.length);
       record.decodeValue(value, 0, value.length);
       // The records of bumps go by a key without a name, as they do in etcd's index.
-      const name = textOf(value.subarray(record.keyStart, record.keyEnd));
+      const name = latin1(value.subarray(record.keyStart, record.keyEnd));
       const before = newest.get(name);
       if (before) dropped.push(before);
-      newest.delete(name);
       if (record.isTombstone && record.main < revision) dropped.push(key.slice());
       else newest.set(name, key.slice());
     }
-    for (const key of dropped) drop(key);
+    for (const key of dropped) this.#backend.delete('key', key);
     const mark = encodeMark(revision);
     this.#backend.put('meta', Buffer.from(SCHEDULED_KEY), mark);
     this.#backend.put('meta', Buffer.from(FINISHED_KEY), mark);
     this.compactRevision = revision;
   }
+}
+
+interface IndexedRecords {
+  keys: KeyIndex;
+  /** Main revision of the last record. */
+  revision: number;
+}
+
+async function indexRecords(backend: Backend, pacer: Pacer): Promise<IndexedRecords> {
+  const keys = new KeyIndex();
+  const record = new RecordView();
+  let revision = EMPTY_STORE_REVISION;
+  let count = 0;
+  for (const { key, value } of backend.scan('key')) {
+    const problem = record.decodeRevision(key, 0, key.length) ?? record.decodeValue(value, 0, value.length);
+    if (problem) throw new CorruptError('mvcc.value', problem, { where: { field: 'bucket key' } });
+    revision = record.main;
+    if (++count % RECORDS_A_LOOK === 0 && pacer.isDue()) await pacer.rest();
+    // The record of a bump has no key, and no server gives it to anybody.
+    if (record.isEmpty && !record.isTombstone) continue;
+    const name = latin1(value.subarray(record.keyStart, record.keyEnd));
+    if (record.isTombstone) keys.delete(name);
+    else keys.set(name, liveKeyOf(record));
+  }
+  return { keys, revision };
 }
 
 function liveKeyOf({ main, sub, createRevision, version, lease }: RecordView): LiveKey {
@@ -164,7 +187,7 @@ export class KeyChange {
   }
 
   put(key: Uint8Array, value: Uint8Array, lease: bigint): void {
-    const name = textOf(key);
+    const name = latin1(key);
     const before = this.#keys.get(name);
     const [main, sub] = [this.#main, this.count++];
     const live: LiveKey = {

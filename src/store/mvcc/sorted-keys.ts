@@ -1,4 +1,5 @@
 /** Keys in byte order, in blocks, so that one more costs little however many there are. Keys are `latin1` texts. */
+import { ascending } from '../../bytes/order.ts';
 
 const BLOCK_SIZE = 512;
 
@@ -7,7 +8,7 @@ export class SortedKeys {
   readonly #blocks: string[][] = [];
 
   constructor(keys: Iterable<string> = []) {
-    const sorted = [...keys].sort((a, b) => (a < b ? -1 : Number(a > b)));
+    const sorted = [...keys].sort(ascending);
     for (let at = 0; at < sorted.length; at += BLOCK_SIZE)
       this.#blocks.push(sorted.slice(at, at + BLOCK_SIZE));
   }

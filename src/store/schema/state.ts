@@ -2,6 +2,7 @@
  * What the small buckets of a database say, decoded. A row that does not decode is reported and left out.
  * Facts: etcd v3.6 server/storage/schema, server/etcdserver/version.
  */
+import { latin1 } from '../../bytes/order.ts';
 import { CorruptError, type ErrorCode, type FindingSink, findingOf, ToolError } from '../../errors.ts';
 import { type User, user as userMessage, type Role, role as roleMessage } from '../../format/proto/authpb.ts';
 import { type JsonObject, parseJson } from '../../format/proto/json-ids.ts';
@@ -122,7 +123,6 @@ class SchemaReader {
 }
 
 const malformed = (message: string): CorruptError => new CorruptError('schema.meta', message);
-const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 
 /** A version, `3.6.0`. */
 function decodeText(value: Uint8Array): string {

@@ -11,6 +11,7 @@ import { restoreSnapshot } from '../../../src/ops/snapshot/restore.ts';
 import { saveSnapshot } from '../../../src/ops/snapshot/save.ts';
 import { snapshotStatus } from '../../../src/ops/snapshot/status.ts';
 import { verify } from '../../../src/check/verify.ts';
+import { hurry } from '../../check/writer.ts';
 import { appendTo, copyFixture, editRows, treeOf } from '../../support/member-copy.ts';
 import { scratch } from '../../support/scratch.ts';
 
@@ -103,6 +104,16 @@ test('refuses a member that runs, a file, a log that is gone, and an output that
   writeFileSync(output, 'of somebody else');
   await assert.rejects(saveSnapshot({ dataDir, output }, context), { code: 'restore.target-exists' });
   rmSync(output);
+  assert.deepEqual(readdirSync(folder), ['data']);
+});
+
+test('an interrupted one leaves nothing', async (t) => {
+  const { folder, dataDir, output } = given(t);
+  hurry(t);
+  const controller = new AbortController();
+  controller.abort();
+  const stopped = plainContext({ signal: controller.signal });
+  await assert.rejects(saveSnapshot({ dataDir, output }, stopped), { code: 'interrupted' });
   assert.deepEqual(readdirSync(folder), ['data']);
 });
 

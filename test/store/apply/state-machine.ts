@@ -6,6 +6,7 @@ import { ENTRY_TYPE } from '../../../src/format/proto/raftpb.ts';
 import { type InternalRaftRequest, internalRaftRequest } from '../../../src/format/proto/rpcpb.ts';
 import { Applier } from '../../../src/store/apply/applier.ts';
 import { Overlay } from '../../../src/store/backend/overlay.ts';
+import { KeyValues } from '../../../src/store/mvcc/key-values.ts';
 import { RecordView } from '../../../src/store/mvcc/record.ts';
 import { text } from '../database-builder.ts';
 
@@ -19,7 +20,7 @@ export class StateMachine {
   #index = 0;
 
   constructor({ hasTerm = true } = {}) {
-    this.applier = new Applier(this.backend, { hasTerm });
+    this.applier = new Applier(this.backend, new KeyValues(this.backend), { hasTerm });
   }
 
   entry(data: Uint8Array, type: number = ENTRY_TYPE.normal): string | undefined {

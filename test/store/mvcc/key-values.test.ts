@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
+import { Pacer } from '../../../src/bytes/pacer.ts';
 import { MemorySource } from '../../../src/bytes/source.ts';
 import { CorruptError } from '../../../src/errors.ts';
 import { BoltView } from '../../../src/store/backend/bolt-view.ts';
@@ -18,10 +19,13 @@ interface Opened {
   keys: KeyValues;
 }
 
-function openStore(records: readonly Pair[] = [], marks: Parameters<typeof compactedAt>[0] = {}): Opened {
+async function openStore(
+  records: readonly Pair[] = [],
+  marks: Parameters<typeof compactedAt>[0] = {},
+): Promise<Opened> {
   const file = buildDatabase({ records, buckets: { meta: compactedAt(marks) }, pageSize: 1024 });
   const overlay = new Overlay(new BoltView(new MemorySource(file)));
-  return { overlay, keys: new KeyValues(overlay) };
+  return { overlay, keys: await KeyValues.open(overlay, new Pacer()) };
 }
 
 /** Revisions as `2.0`, with a `t` behind those of tombstones. */
@@ -83,10 +87,10 @@ const ofToday = (steps: readonly Step[]): Step[] =>
   steps.map((step) => (step.kind === 'compaction' ? { ...step, isOld: false } : step));
 
 describe('any history', () => {
-  test('leaves the records that etcd would have', () => {
-    fc.assert(
-      fc.property(histories({ isStrict: true }), ({ steps }) => {
-        const opened = openStore();
+  test('leaves the records that etcd would have', async () => {
+    await fc.assert(
+      fc.asyncProperty(histories({ isStrict: true }), async ({ steps }) => {
+        const opened = await openStore();
         for (const step of steps) runStep(opened.keys, step);
         assertLike(opened, play({ steps: ofToday(steps) }));
       }),
@@ -94,14 +98,14 @@ describe('any history', () => {
     );
   });
 
-  test('goes on where another left off, and is read again as it was', () => {
-    fc.assert(
-      fc.property(histories({ isStrict: true }), fc.nat(25), ({ steps: all }, at) => {
+  test('goes on where another left off, and is read again as it was', async () => {
+    await fc.assert(
+      fc.asyncProperty(histories({ isStrict: true }), fc.nat(25), async ({ steps: all }, at) => {
         const steps = ofToday(all);
         const first = play({ steps: steps.slice(0, at) });
         const { scheduled, finished } = first;
         const marks = { ...(scheduled ? { scheduled } : {}), ...(finished ? { finished } : {}) };
-        const { overlay, keys } = openStore(
+        const { overlay, keys } = await openStore(
           first.records.map(({ pair }) => pair),
           marks,
         );
@@ -109,25 +113,25 @@ describe('any history', () => {
         fc.pre(keys.revision === first.revision);
         for (const step of steps.slice(at)) runStep(keys, step);
         assertLike({ overlay, keys }, play({ steps }));
-        assert.deepEqual(liveOf(new KeyValues(overlay)), liveOf(keys));
+        assert.deepEqual(liveOf(await KeyValues.open(overlay, new Pacer())), liveOf(keys));
       }),
       { numRuns: 300 },
     );
   });
 
-  test('has its pending compaction finished when it is opened', () => {
-    fc.assert(
-      fc.property(
+  test('has its pending compaction finished when it is opened', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         histories({ isStrict: true }),
         fc.integer({ min: 0, max: 4 }),
         fc.nat(12),
-        ({ steps: all }, back, deletedCount) => {
+        async ({ steps: all }, back, deletedCount) => {
           const steps = ofToday(all);
           const history: History = { steps, pending: { back, deletedCount } };
           const { records, scheduled, finished } = play(history);
           fc.pre(scheduled !== undefined && scheduled !== finished);
           const marks = { scheduled: scheduled!, ...(finished ? { finished } : {}) };
-          const opened = openStore(
+          const opened = await openStore(
             records.map(({ pair }) => pair),
             marks,
           );
@@ -158,8 +162,8 @@ describe('compaction', () => {
     [7, '6.0 7.0'],
   ];
   for (const [revision, revisions] of kept) {
-    test(`at ${revision} keeps ${revisions}`, () => {
-      const { overlay, keys } = openStore(example);
+    test(`at ${revision} keeps ${revisions}`, async () => {
+      const { overlay, keys } = await openStore(example);
       keys.compact(revision);
       assert.equal(revisionsOf(overlay).join(' '), revisions);
       assert.deepEqual(
@@ -175,8 +179,8 @@ describe('compaction', () => {
     });
   }
 
-  test('a tombstone that was kept goes with the next one', () => {
-    const { overlay, keys } = openStore(example);
+  test('a tombstone that was kept goes with the next one', async () => {
+    const { overlay, keys } = await openStore(example);
     keys.compact(5);
     keys.compact(6);
     assert.equal(revisionsOf(overlay).join(' '), '6.0 7.0');
@@ -189,8 +193,8 @@ describe('compaction', () => {
     [8, 'mvcc.future'],
   ];
   for (const [revision, code] of refused) {
-    test(`at ${revision} after one at 5 is refused, and changes nothing`, () => {
-      const { overlay, keys } = openStore(example);
+    test(`at ${revision} after one at 5 is refused, and changes nothing`, async () => {
+      const { overlay, keys } = await openStore(example);
       keys.compact(5);
       const before = rowsOf(overlay);
       assert.throws(() => keys.compact(revision), { code });
@@ -198,8 +202,8 @@ describe('compaction', () => {
     });
   }
 
-  test('what can be read is what is not compacted', () => {
-    const { keys } = openStore(example);
+  test('what can be read is what is not compacted', async () => {
+    const { keys } = await openStore(example);
     keys.compact(5);
     assert.throws(() => keys.assertHeld(4), { code: 'mvcc.compacted' });
     assert.throws(() => keys.assertHeld(8), { code: 'mvcc.future' });
@@ -207,8 +211,8 @@ describe('compaction', () => {
     keys.assertHeld(7);
   });
 
-  test('a revision of which no record is left is that of the pending compaction', () => {
-    const { overlay, keys } = openStore([put(2, 'a'), deletion(3, 'a')], { scheduled: 9, finished: 2 });
+  test('a revision of which no record is left is that of the pending compaction', async () => {
+    const { overlay, keys } = await openStore([put(2, 'a'), deletion(3, 'a')], { scheduled: 9, finished: 2 });
     assert.deepEqual([keys.revision, keys.compactRevision, revisionsOf(overlay)], [9, 9, []]);
     keys.change((change) => change.put(text('a'), text('v'), 0n));
     assert.deepEqual(liveOf(keys), ['a 10 10 1']);
@@ -216,8 +220,8 @@ describe('compaction', () => {
 });
 
 describe('the record of a bump', () => {
-  test('counts as a revision, but not as a key, and is kept', () => {
-    const { overlay, keys } = openStore([put(2, 'a'), put(3, 'b'), bump(1003)], { scheduled: 1003 });
+  test('counts as a revision, but not as a key, and is kept', async () => {
+    const { overlay, keys } = await openStore([put(2, 'a'), put(3, 'b'), bump(1003)], { scheduled: 1003 });
     assert.deepEqual([keys.revision, keys.compactRevision], [1003, 1003]);
     assert.deepEqual(revisionsOf(overlay), ['2.0', '3.0', '1003.0']);
     assert.deepEqual(liveOf(keys), ['a 2 2 1', 'b 3 3 1']);
@@ -228,8 +232,8 @@ describe('the record of a bump', () => {
     assert.equal(overlay.get('key', bump(1003)[0])!.length, 0);
   });
 
-  test('gives way to a later one when both are compacted, as a key without a name does', () => {
-    const { overlay, keys } = openStore([put(2, 'a'), bump(10), put(11, 'b'), bump(20)]);
+  test('gives way to a later one when both are compacted, as a key without a name does', async () => {
+    const { overlay, keys } = await openStore([put(2, 'a'), bump(10), put(11, 'b'), bump(20)]);
     keys.compact(11);
     assert.deepEqual(revisionsOf(overlay), ['2.0', '10.0', '11.0', '20.0']);
     keys.compact(20);
@@ -238,14 +242,14 @@ describe('the record of a bump', () => {
 });
 
 describe('changes', () => {
-  const played = (run: (change: KeyChange) => void, records: readonly Pair[] = []): Opened => {
-    const opened = openStore(records);
+  const played = async (run: (change: KeyChange) => void, records: readonly Pair[] = []): Promise<Opened> => {
+    const opened = await openStore(records);
     opened.keys.change(run);
     return opened;
   };
 
-  test('of one transaction share a revision and see each other', () => {
-    const { overlay, keys } = played(
+  test('of one transaction share a revision and see each other', async () => {
+    const { overlay, keys } = await played(
       (change) => {
         change.put(text('b'), text('1'), 0n);
         assert.equal(change.delete(rangeOf(text('a'), text('c'))), 2);
@@ -260,13 +264,16 @@ describe('changes', () => {
     assert.equal(keys.range(single('a'))[0]!.lease, 7n);
   });
 
-  test('that change nothing take no revision', () => {
-    const { overlay, keys } = played((change) => assert.equal(change.delete(single('b')), 0), [put(2, 'a')]);
+  test('that change nothing take no revision', async () => {
+    const { overlay, keys } = await played(
+      (change) => assert.equal(change.delete(single('b')), 0),
+      [put(2, 'a')],
+    );
     assert.deepEqual([keys.revision, revisionsOf(overlay)], [2, ['2.0']]);
   });
 
-  test('deletions of a range come in byte order', () => {
-    const { overlay } = played(
+  test('deletions of a range come in byte order', async () => {
+    const { overlay } = await played(
       (change) => change.delete(rangeOf(text('a'), text('\0'))),
       [put(2, 'b'), put(3, 'a\xff'), put(4, 'a'), put(5, '\x80'), put(6, 'A')],
     );
@@ -274,8 +281,8 @@ describe('changes', () => {
     assert.deepEqual(deleted, ['a', 'a\xff', 'b', '\x80']);
   });
 
-  test('ranges: one key, up to an end, and all from a key on', () => {
-    const { keys } = openStore([put(2, 'a'), put(3, 'b'), put(4, 'b\0'), put(5, 'c')]);
+  test('ranges: one key, up to an end, and all from a key on', async () => {
+    const { keys } = await openStore([put(2, 'a'), put(3, 'b'), put(4, 'b\0'), put(5, 'c')]);
     assert.deepEqual(
       [
         namesIn(keys, 'b', ''),
@@ -301,9 +308,9 @@ describe('leases', () => {
     put(8, 'e', { createRevision: 7, version: 2 }),
   ];
 
-  test('hang on what each key was put with last', () => {
+  test('hang on what each key was put with last', async () => {
     assert.deepEqual(
-      [...openStore(leased).keys.leased()],
+      [...(await openStore(leased)).keys.leased()],
       [
         ['a', 1n],
         ['b', -5n],
@@ -329,8 +336,8 @@ describe('leases', () => {
     ],
   ];
   for (const [what, run, expected] of moves) {
-    test(`${what}: told once for each key that moves`, () => {
-      const { keys } = openStore(leased);
+    test(`${what}: told once for each key that moves`, async () => {
+      const { keys } = await openStore(leased);
       const told: string[] = [];
       keys.onLease = (key, from, to) => void told.push(`${key} ${from} ${to}`);
       keys.change(run);
@@ -345,17 +352,17 @@ describe('damage', () => {
     ['a malformed value', [put(5, 'd')[0], text('\x0a\xff')], 'mvcc.value'],
   ];
   for (const [what, record, code] of cases) {
-    test(what, () => {
-      assert.throws(
-        () => openStore([put(2, 'a'), record]),
+    test(what, async () => {
+      await assert.rejects(
+        openStore([put(2, 'a'), record]),
         (error) => error instanceof CorruptError && error.code === code,
       );
     });
   }
 
-  test('a malformed mark', () => {
+  test('a malformed mark', async () => {
     const file = buildDatabase({ buckets: { meta: [[text('finishedCompactRev'), text('x')]] } });
-    assert.throws(() => new KeyValues(new Overlay(new BoltView(new MemorySource(file)))), {
+    await assert.rejects(KeyValues.open(new Overlay(new BoltView(new MemorySource(file))), new Pacer()), {
       code: 'mvcc.compaction',
     });
   });

@@ -29,7 +29,7 @@ export async function verify(call: Call<'quick' | 'layers' | 'json' | 'wal-dir'>
         isQuick: call.flags.quick,
         walDir: call.flags['wal-dir'],
         onFinding: (_path, finding) => {
-          if (isText && shown++ < SHOWN_FINDINGS) writeOut(findingLines(finding));
+          if (isText && shown++ < SHOWN_FINDINGS) writeOut(findingLines(finding, path));
         },
       },
       context,
