@@ -11,6 +11,7 @@ import { ioError } from './io-error.ts';
 import { type FileIdentity, identityOf } from './openers.ts';
 
 const RETRY_MS = 50;
+const SILENT_MS = 1000;
 /** flock(1) exits with 1 when the lock is taken. */
 const FLOCK_CONFLICT = 1;
 
@@ -22,6 +23,8 @@ export interface LockOptions {
   /** How long to wait; 0 waits for ever. */
   timeoutMs: number;
   signal?: AbortSignal | undefined;
+  /** Told once when it has been waited for longer than anybody likes in silence. */
+  onWait?: (() => void) | undefined;
   /** Go on without a lock where this host has no flock(1). */
   allowUnlocked?: boolean | undefined;
 }
@@ -35,7 +38,9 @@ export async function lockExclusive(path: string, options: LockOptions): Promise
     throw ioError(error, { operation: 'open', path });
   }
   const release = (): void => closeSync(fd);
-  const deadline = performance.now() + options.timeoutMs;
+  const began = performance.now();
+  const deadline = began + options.timeoutMs;
+  let isSilent = options.onWait !== undefined;
   try {
     for (;;) {
       const attempt = spawnSync('flock', ['-n', '-x', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
@@ -52,6 +57,10 @@ export async function lockExclusive(path: string, options: LockOptions): Promise
       }
       if (options.timeoutMs > 0 && performance.now() >= deadline) break;
       if (options.signal?.aborted) throw new ToolError('interrupted', 'interrupted; nothing was changed');
+      if (isSilent && performance.now() - began >= SILENT_MS) {
+        isSilent = false;
+        options.onWait?.();
+      }
       await sleep(RETRY_MS);
     }
     throw lockHeld(path);

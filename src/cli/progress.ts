@@ -3,7 +3,7 @@
  * when a job has run for a second, and wipes itself before anything else is printed.
  */
 import type { ProgressSink } from '../bytes/pacer.ts';
-import { humanizeBytes } from './print/humanize.ts';
+import { humanizeBytes } from '../bytes/humanize.ts';
 
 const APPEARS_AFTER_MS = 1000;
 const REDRAW_MS = 100;

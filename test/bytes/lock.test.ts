@@ -81,6 +81,24 @@ test('it waits until the holder lets go', { skip }, async (t) => {
   assert.equal(isLockedByOther(path), false);
 });
 
+test('whoever waits is told of it once, after a second', { skip }, async (t) => {
+  const path = newFile(t);
+  const held = await holder(t, path);
+  let told = 0;
+  const began = performance.now();
+  let toldAfterMs = 0;
+  const onWait = (): void => {
+    told++;
+    toldAfterMs = performance.now() - began;
+  };
+  await assert.rejects(lockExclusive(path, { timeoutMs: 300, onWait }), { code: 'lock.held' });
+  assert.equal(told, 0);
+  await assert.rejects(lockExclusive(path, { timeoutMs: 1400, onWait }), { code: 'lock.held' });
+  assert.equal(told, 1);
+  assert.ok(toldAfterMs >= 1300, `${toldAfterMs} ms`);
+  await held.release();
+});
+
 test('waiting for ever can be interrupted', { skip }, async (t) => {
   const path = newFile(t);
   await holder(t, path);

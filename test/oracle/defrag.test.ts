@@ -2,6 +2,7 @@
 // the other tools find nothing wrong with it, and it is no larger than what etcdutl makes of it.
 import assert from 'node:assert/strict';
 import { copyFileSync, cpSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { verify } from '../../src/check/verify.ts';
@@ -9,6 +10,8 @@ import { ToolError } from '../../src/errors.ts';
 import { plainContext } from '../../src/ops/context.ts';
 import { snapshotStatus } from '../../src/ops/snapshot/status.ts';
 import { defragment, type DefragOptions } from '../../src/ops/upkeep/defrag.ts';
+import { memberDir } from '../support/fixtures.ts';
+import { projectRoot } from '../support/project.ts';
 import { scratch } from '../support/scratch.ts';
 import { unchanged } from '../support/unchanged.ts';
 import {
@@ -228,5 +231,52 @@ for (const version of VERSIONS) {
       rmSync(directory, { recursive: true });
     }
     assert.deepEqual(contents[0], contents[1], basename(dataDir));
+  });
+}
+
+/** Messages of the backend with the names of their fields. */
+function messagesOf(stderr: string): Array<[message: string, fields: string[]]> {
+  return stderr
+    .split('\n')
+    .map((line) => line.split('\t'))
+    .filter((columns) => /defragmenting/.test(columns[3] ?? ''))
+    .map(([, , , message, fields]) => [message!, Object.keys(JSON.parse(fields!) as object)]);
+}
+
+for (const version of ['3.5', '3.6', '3.7'] as const) {
+  test(`what is logged, as by etcdutl ${version}`, { skip: skipReason(version) }, async (t) => {
+    const folder = scratch(t);
+    const logs = ['theirs', 'ours'].map((name) => {
+      const dataDir = join(folder, name);
+      cpSync(join(memberDir('3.6'), 'snap'), dirname(databaseIn(dataDir)), { recursive: true });
+      return dataDir;
+    });
+    const theirs = messagesOf((await succeeded(etcdutl(version, ['defrag', '--data-dir', logs[0]!]))).stderr);
+    const args = ['defrag', '--data-dir', logs[1]!, `--compat=${version}`];
+    const { stderr } = spawnSync(process.execPath, [join(projectRoot(), 'bin', 'etcdkit.js'), ...args], {
+      encoding: 'utf8',
+    });
+    // What is in use is known only once the pages have been walked.
+    const isKnownLater = (field: string): boolean => field.startsWith('current-db-size-in-use');
+    const [begin, ...rest] = theirs;
+    assert.deepEqual(messagesOf(stderr), [
+      [begin![0], begin![1].filter((field) => !isKnownLater(field))],
+      ...rest,
+    ]);
+    assert.equal(theirs.length, 2);
+    const absent = await etcdutl(version, ['defrag', '--data-dir', join(folder, 'absent')]);
+    const last = (text: string): string => text.trimEnd().split('\n').at(-1)!;
+    const ours = spawnSync(
+      process.execPath,
+      [
+        join(projectRoot(), 'bin', 'etcdkit.js'),
+        'defrag',
+        '--data-dir',
+        join(folder, 'absent'),
+        `--compat=${version}`,
+      ],
+      { encoding: 'utf8' },
+    );
+    assert.equal(last(ours.stderr), last(absent.stderr));
   });
 }

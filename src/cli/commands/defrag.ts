@@ -1,9 +1,9 @@
 /** `defrag`: a data directory as etcdutl does it, or any database file. */
-import { UsageError } from '../../errors.ts';
+import { ToolError, UsageError } from '../../errors.ts';
 import { type DefragReport, type DefragTarget, defragment } from '../../ops/upkeep/defrag.ts';
 import type { Call } from '../call.ts';
 import { flagText } from '../flags.ts';
-import { humanizeBytes } from '../print/humanize.ts';
+import { humanizeBytes } from '../../bytes/humanize.ts';
 import { choosePrinter } from '../print/printer.ts';
 import type { Report } from '../print/report.ts';
 
@@ -18,9 +18,18 @@ export async function defrag(call: DefragCall): Promise<void> {
     isDryRun: call.flags['dry-run'],
     allowUnlocked: call.flags['no-lock'],
   };
-  const report = await defragment(target, options, context);
+  const report = await defragment(target, options, context).catch((error: unknown) => {
+    throw call.style.compat ? inUpstreamWords(error, call.flags['data-dir']) : error;
+  });
   // etcdutl says nothing on stdout.
   if (!call.style.compat || report.isDryRun) print(describeDefrag(report));
+}
+
+/** etcdutl puts all that goes wrong with a directory into one sentence. */
+function inUpstreamWords(error: unknown, dataDir: string | undefined): unknown {
+  if (!(error instanceof ToolError) || dataDir === undefined || error.code === 'interrupted') return error;
+  const text = `Failed to defragment etcd data[${dataDir}] (${error.upstream ?? error.message})`;
+  return new ToolError(error.code, text, { cause: error });
 }
 
 function readTarget({ flags, operands }: DefragCall): DefragTarget {

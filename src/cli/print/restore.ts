@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { formatId } from '../../format/ids.ts';
 import type { RestoreReport } from '../../ops/snapshot/restore.ts';
-import { humanizeBytes } from './humanize.ts';
+import { humanizeBytes } from '../../bytes/humanize.ts';
 import type { Entry, JsonValue } from './report.ts';
 
 const LABEL_WIDTH = 11;

@@ -1,6 +1,6 @@
 /** How a saved directory reads: what the log added to the database, and what an operator has to know of the rest. */
 import type { SaveReport } from '../../ops/snapshot/save.ts';
-import { humanizeBytes } from './humanize.ts';
+import { humanizeBytes } from '../../bytes/humanize.ts';
 import type { Entry } from './report.ts';
 
 const LABEL_WIDTH = 11;

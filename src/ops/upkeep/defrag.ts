@@ -4,6 +4,7 @@
  */
 import { lstatSync, statfsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { humanizeBytes } from '../../bytes/humanize.ts';
 import { type Lock, lockExclusive } from '../../bytes/lock.ts';
 import { identityOf } from '../../bytes/openers.ts';
 import { ioError } from '../../bytes/io-error.ts';
@@ -12,6 +13,7 @@ import { Pacer } from '../../bytes/pacer.ts';
 import { StagedFile, temporaryPath } from '../../bytes/replace.ts';
 import { startSha256 } from '../../bytes/sha256.ts';
 import { CorruptError, RefusedError, ToolError, UsageError } from '../../errors.ts';
+import { CLAIM } from '../../format/bolt/claims.ts';
 import { databaseOf } from '../../store/locate.ts';
 import { assertUnmoved, type Database, openDatabase, startDigest } from '../../store/database.ts';
 import { outputTo, proveDatabase } from '../../store/new-file.ts';
@@ -90,22 +92,19 @@ export async function defragment(
   const pacer = new Pacer({ signal: context.signal, progress: context.progress?.('defragmenting') });
   assertFile(plan.path);
   const isLocking = plan.isLocked && !options.isDryRun;
-  const lock: Lock | undefined = isLocking
-    ? await lockDatabase(plan.path, {
-        timeoutMs: options.timeoutMs,
-        signal: context.signal,
-        allowUnlocked: options.allowUnlocked,
-      })
-    : undefined;
+  const lock: Lock | undefined = isLocking ? await lockDatabase(plan.path, options, context) : undefined;
   try {
     const database = openDatabase(plan.path);
     try {
       const freeBytes = freeSpace(dirname(plan.output));
+      context.log.info({ path: plan.path, ...sizeFields(database.bolt.sizeBytes) }, 'defragmenting');
       const written = options.isDryRun
         ? await rehearse(database, pacer)
         : await replace(database, plan, pacer, context);
       assertUnmoved(database);
       const trailerSize = database.source.size - database.contentSize;
+      const tookMs = performance.now() - began;
+      if (!options.isDryRun) logDone(database, written, tookMs, context);
       return {
         path: plan.path,
         output: plan.output,
@@ -116,7 +115,7 @@ export async function defragment(
         recordCount: written.recordCount,
         freeBytes,
         isDryRun: options.isDryRun ?? false,
-        tookMs: performance.now() - began,
+        tookMs,
       };
     } catch (error) {
       throw advised(error, plan.path);
@@ -127,6 +126,33 @@ export async function defragment(
     lock?.release();
   }
 }
+
+/** etcdutl's message; what is in use before is only known once the pages have been walked. */
+function logDone(
+  { path, bolt }: Database,
+  { sizeBytes }: RewriteResult,
+  tookMs: number,
+  { log }: Context,
+): void {
+  const { claims, live } = bolt;
+  const free = claims.count(CLAIM.none) + claims.count(CLAIM.free);
+  const inUse = (live.pageLimit - free) * live.pageSize;
+  const fields = {
+    path,
+    'current-db-size-bytes-diff': sizeBytes - bolt.sizeBytes,
+    ...sizeFields(sizeBytes),
+    'current-db-size-in-use-bytes-diff': sizeBytes - inUse,
+    'current-db-size-in-use-bytes': sizeBytes,
+    'current-db-size-in-use': humanizeBytes(sizeBytes),
+    took: tookMs < 1000 ? `${tookMs.toFixed(6)}ms` : `${(tookMs / 1000).toFixed(9)}s`,
+  };
+  log.info(fields, 'finished defragmenting directory');
+}
+
+const sizeFields = (sizeBytes: number): object => ({
+  'current-db-size-bytes': sizeBytes,
+  'current-db-size': humanizeBytes(sizeBytes),
+});
 
 function assertFile(path: string): void {
   try {

@@ -5,11 +5,21 @@
 import { type Lock, lockExclusive, type LockOptions } from '../../bytes/lock.ts';
 import { type FileIdentity, identityOf, writersOf } from '../../bytes/openers.ts';
 import { RefusedError } from '../../errors.ts';
+import type { Context } from '../context.ts';
 
-/** Locks the database at `path`. Throws `lock.held` also when another file took its place meanwhile. */
-export async function lockDatabase(path: string, options: LockOptions): Promise<Lock> {
+/**
+ * Locks the database at `path`, and says what it waits for. Throws `lock.held` also when another file took its place
+ * meanwhile.
+ */
+export async function lockDatabase(
+  path: string,
+  options: Pick<LockOptions, 'timeoutMs' | 'allowUnlocked'>,
+  { log, signal }: Context,
+): Promise<Lock> {
   const file = identityOf(path);
-  const lock = await lockExclusive(path, options);
+  const onWait = (): void =>
+    log.warn({}, `waiting for etcd to close and release its lock on ${JSON.stringify(path)}`);
+  const lock = await lockExclusive(path, { ...options, signal, onWait });
   try {
     if (identityOf(path)?.ino !== file?.ino) {
       // The lock is then on a file that nobody will open again.

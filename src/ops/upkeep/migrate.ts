@@ -156,7 +156,7 @@ async function lockMember(
   }
   const lock = isDryRun
     ? undefined
-    : await lockDatabase(paths.database, { timeoutMs, signal: context.signal, allowUnlocked });
+    : await lockDatabase(paths.database, { timeoutMs, allowUnlocked }, context);
   try {
     if (existsSync(paths.walDir))
       for (const { path } of listSegments(paths.walDir).segments) assertUnlocked(path);

@@ -2,7 +2,7 @@
 import { CorruptError } from '../../../errors.ts';
 import { snapshotStatus, type StatusReport } from '../../../ops/snapshot/status.ts';
 import type { Call } from '../../call.ts';
-import { humanizeBytes } from '../../print/humanize.ts';
+import { humanizeBytes } from '../../../bytes/humanize.ts';
 import { choosePrinter } from '../../print/printer.ts';
 import type { Item, Report } from '../../print/report.ts';
 import type { Style } from '../../style.ts';

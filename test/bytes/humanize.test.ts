@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { humanizeBytes } from '../../../src/cli/print/humanize.ts';
+import { humanizeBytes } from '../../src/bytes/humanize.ts';
 
 // Printed by go-humanize v1.0.1.
 const KNOWN: [number, string][] = [
