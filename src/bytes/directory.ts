@@ -1,5 +1,5 @@
 /** What a directory holds. */
-import { readdirSync } from 'node:fs';
+import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { ioError } from './io-error.ts';
 
 /** Its names in order; none when it does not exist. Throws `io.` errors. */
@@ -9,5 +9,14 @@ export function listNames(path: string): string[] {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw ioError(error, { operation: 'open', path });
+  }
+}
+
+/** What has the name `path`, be it a link to nowhere; undefined when nothing has. Throws `io.` errors. */
+export function entryAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw ioError(error, { operation: 'stat', path });
   }
 }

@@ -45,10 +45,18 @@ let waiting: Worker | undefined;
 
 /** Starts the worker for the first `startSha256` to come, if the file is one that is hashed there. Never throws. */
 export function prepareSha256(path: string): void {
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  if (waiting || size < WORKER_MIN_BYTES) return;
+  if (waiting || sizeOf(path) < WORKER_MIN_BYTES) return;
   waiting = startWorker();
   waiting.unref();
+}
+
+/** 0 where nobody can tell: whoever opens the file is told why. */
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
+  }
 }
 
 function takeWorker(): Worker {

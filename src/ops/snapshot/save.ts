@@ -2,7 +2,6 @@
  * `snapshot save` from the directory of a stopped member: the database with what only its log holds, as one sound
  * backup. A copy of `member/snap/db` alone loses the last writes that were acknowledged.
  */
-import { lstatSync } from 'node:fs';
 import { isLockedByOther } from '../../bytes/lock.ts';
 import { Pacer } from '../../bytes/pacer.ts';
 import { StagedFile } from '../../bytes/replace.ts';
@@ -24,6 +23,7 @@ import { readRows } from '../../store/schema/rows.ts';
 import { decodeSchema, schemaVersionOf } from '../../store/schema/state.ts';
 import { advised } from '../advice.ts';
 import type { Context } from '../context.ts';
+import { assertAbsent } from '../output-path.ts';
 
 export interface SaveOptions {
   /** The data directory, or its `member`. */
@@ -56,12 +56,7 @@ export async function saveSnapshot(options: SaveOptions, context: Context): Prom
       hint: 'a database by itself is copied as it is; its log is what a directory adds',
     });
   }
-  if (lstatSync(output, { throwIfNoEntry: false })) {
-    throw new RefusedError('restore.target-exists', `${output} exists`, {
-      where: { file: output },
-      hint: 'give a path that does not exist yet',
-    });
-  }
+  assertAbsent(output);
   assertStopped(input.database);
   const database = openDatabase(input.database);
   try {

@@ -12,7 +12,7 @@ import { compareBytes } from '../../bytes/order.ts';
 import { Pacer } from '../../bytes/pacer.ts';
 import { StagedFile, temporaryPath } from '../../bytes/replace.ts';
 import { startSha256 } from '../../bytes/sha256.ts';
-import { CorruptError, RefusedError, ToolError, UsageError } from '../../errors.ts';
+import { CorruptError, ToolError, UsageError } from '../../errors.ts';
 import { CLAIM } from '../../format/bolt/claims.ts';
 import { databaseOf } from '../../store/locate.ts';
 import { assertUnmoved, type Database, openDatabase, startDigest } from '../../store/database.ts';
@@ -22,6 +22,7 @@ import { HistoryCheck } from '../../check/history.ts';
 import { readMarks } from '../../store/mvcc/marks.ts';
 import { advised } from '../advice.ts';
 import type { Context } from '../context.ts';
+import { assertAbsent } from '../output-path.ts';
 import { assertNoWriter, lockDatabase } from './exclusive.ts';
 import { Swap, TEMPORARY_NAMES } from './swap.ts';
 
@@ -72,12 +73,7 @@ function planOf(target: DefragTarget): Plan {
   }
   const path = databaseOf(target.file);
   if ('inPlace' in target) return { path, output: path, isLocked: true };
-  if (lstatSync(target.output, { throwIfNoEntry: false })) {
-    throw new RefusedError('restore.target-exists', `${target.output} exists`, {
-      where: { file: target.output },
-      hint: 'give a path that does not exist yet',
-    });
-  }
+  assertAbsent(target.output);
   return { path, output: target.output, isLocked: false };
 }
 

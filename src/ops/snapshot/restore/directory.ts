@@ -9,8 +9,13 @@ import { UsageError } from '../../../errors.ts';
 import type { Context } from '../../context.ts';
 import { type SaveReport, saveSnapshot } from '../save.ts';
 
+/** Also false where nobody can tell: whoever opens it is told why. */
 export function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 interface DirectorySource {

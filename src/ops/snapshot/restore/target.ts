@@ -6,8 +6,9 @@
  * be made for it, or `member` inside an empty directory that is there already, since a mount point cannot be
  * renamed onto.
  */
-import { accessSync, constants, lstatSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
+import { entryAt } from '../../../bytes/directory.ts';
 import { ioError } from '../../../bytes/io-error.ts';
 import type { Disk, Owner } from '../../../bytes/disk.ts';
 import { removeTree, syncTree, temporaryPath } from '../../../bytes/replace.ts';
@@ -80,7 +81,7 @@ function leftoversOf(directory: string): string[] | undefined {
 }
 
 function exists(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  return entryAt(path) !== undefined;
 }
 
 function isWithin(path: string, directory: string): boolean {
