@@ -113,6 +113,13 @@ export const CODES = {
   'log.start': 'a server could not start from this directory',
   'log.tail': 'the log ends in a way that loses or hides entries',
 
+  'rpc.status': 'a call over the API ended with a status',
+  'server.config': 'the configuration of the server contradicts itself, or asks for what one member cannot be',
+  'server.cluster': 'the directory is that of a member of a larger cluster',
+  'server.auth': 'authentication is enabled, and this build cannot enforce it',
+  'server.stopped': 'the server has stopped taking requests',
+  'server.log': 'the log of the server could not be written',
+
   'restore.target-exists': 'the target exists and is not empty',
   'restore.membership': 'the cluster configuration contradicts itself',
   'restore.space': 'not enough free space for the result',

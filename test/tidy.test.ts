@@ -15,8 +15,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   format: ['bytes'],
   store: ['bytes', 'format'],
   check: ['bytes', 'format', 'store'],
-  ops: ['bytes', 'format', 'store', 'check'],
-  cli: ['bytes', 'format', 'store', 'check', 'ops'],
+  rpc: ['bytes', 'format'],
+  client: ['bytes', 'format', 'rpc'],
+  ops: ['bytes', 'format', 'store', 'check', 'client'],
+  server: ['bytes', 'format', 'store', 'check', 'rpc'],
+  cli: ['bytes', 'format', 'store', 'check', 'ops', 'server'],
 };
 
 /** Folders or files that may import each package. */
@@ -26,6 +29,8 @@ const OWNERS: Record<string, string> = {
   yargs: 'cli/',
   'yargs/helpers': 'cli/',
   pino: 'cli/context.ts',
+  yaml: 'cli/serve/',
+  'prom-client': 'server/metrics.ts',
 };
 
 /** Formats know none but themselves; all of them may use proto. */
