@@ -1,0 +1,41 @@
+/** What the services are given of the server: its state to read, and the one way to change it. */
+import type { Log } from './log.ts';
+import type { Input } from '../format/proto/field.ts';
+import type { ResponseHeader } from '../format/proto/kvpb.ts';
+import type { ConfChange } from '../format/proto/raftpb.ts';
+import type { InternalRaftRequest } from '../format/proto/rpcpb.ts';
+import type { Applier, Outcome } from '../store/apply/applier.ts';
+import type { DurableBackend } from '../store/backend/backend.ts';
+import type { KeyValues } from '../store/mvcc/key-values.ts';
+
+export interface Identity {
+  memberId: bigint;
+  clusterId: bigint;
+  name: string;
+}
+
+/** What became of a request, and the store's revision right after it. */
+export interface Applied extends Outcome {
+  revision: number;
+}
+
+export interface Core {
+  readonly applier: Applier;
+  readonly keys: KeyValues;
+  readonly backend: DurableBackend;
+  readonly identity: Identity;
+  readonly term: number;
+  /** Last entry whose effect is in the state. */
+  readonly appliedIndex: number;
+  /** Last entry that is durable. */
+  readonly committedIndex: number;
+  /** A mount, where nothing can be changed. */
+  readonly isReadOnly: boolean;
+  readonly log: Log;
+  /** With the revision of the store, or the one given. */
+  header(revision?: number): ResponseHeader;
+  /** Durable and applied when it resolves. Throws `RpcError` with etcd's status and text for a rejection. */
+  propose(request: Input<InternalRaftRequest>): Promise<Applied>;
+  /** The same for a change of the membership. */
+  proposeChange(change: Input<ConfChange>): Promise<Applied>;
+}

@@ -1,0 +1,220 @@
+/**
+ * The one write path: request → entry in the log → one sync for all that wait → applied → answered. Nothing is applied,
+ * and nobody is answered, before the entry is durable. One sync is in flight; what comes meanwhile makes the next batch.
+ * etcd v3.6 server/etcdserver/raft.go, v3_server.go, for a cluster of one.
+ */
+import { ToolError } from '../errors.ts';
+import type { Input } from '../format/proto/field.ts';
+import { type ConfChange, confChange, type Entry, ENTRY_TYPE, type HardState } from '../format/proto/raftpb.ts';
+import { type InternalRaftRequest, internalRaftRequest } from '../format/proto/rpcpb.ts';
+import { RpcError, STATUS } from '../rpc/status.ts';
+import type { Outcome } from '../store/apply/applier.ts';
+import type { Applied } from './core.ts';
+
+/** What the proposer needs of the log. */
+export interface EntryLog {
+  /** Writes without making durable. Throws when nothing of it counts; the log can go on then. */
+  append(entries: readonly Entry[], state: HardState | undefined): void;
+  /** Rejects once and for all when nobody knows what the disk holds. */
+  sync(): Promise<void>;
+}
+
+/** What it needs of the state machine. */
+export interface EntrySink {
+  applyRequest(place: { index: number; term: number }, request: InternalRaftRequest): Outcome;
+  apply(entry: { index: number; term: number; type: number; data: Uint8Array }): Outcome;
+  readonly revision: number;
+}
+
+export interface ProposerOptions {
+  log: EntryLog;
+  sink: EntrySink;
+  term: number;
+  /** Of the last entry in the log; all of them are applied. */
+  lastIndex: number;
+  /** As the log has it. */
+  commit: number;
+  memberId: bigint;
+  /** Of every request, unique for this member. */
+  nextRequestId(): bigint;
+  /** In bytes, of one encoded request. */
+  requestSizeMax: number;
+  /** How many may wait before others are turned away. */
+  pendingMax?: number;
+  /** Proto2 zeros, as the emulated etcd writes them. */
+  zeros: 'write' | 'omit';
+  /** Told of the failure after which nothing can be written any more. */
+  onFailure(error: unknown): void;
+  /** Told after each batch: how many entries, and how long the sync took. */
+  onBatch?(count: number, syncMs: number): void;
+}
+
+interface Waiting {
+  type: number;
+  data: Uint8Array;
+  /** Absent for a membership change, which is decoded from its data. */
+  request: InternalRaftRequest | undefined;
+  resolve(applied: Applied): void;
+  reject(error: unknown): void;
+}
+
+/** etcd's gap between committed and applied, from which on it turns requests away. */
+const PENDING_MAX = 5000;
+
+export class Proposer {
+  readonly #options: ProposerOptions;
+  #waiting: Waiting[] = [];
+  #inFlight = 0;
+  #isScheduled = false;
+  #running: Promise<void> | undefined;
+  #failure: unknown;
+  #isStopped = false;
+  #stored: number;
+  /** Last entry that is durable. */
+  committedIndex: number;
+  /** Last entry that was applied. */
+  appliedIndex: number;
+  /** Requests that were turned away or failed. */
+  failedCount = 0;
+
+  constructor(options: ProposerOptions) {
+    this.#options = options;
+    this.committedIndex = options.lastIndex;
+    this.appliedIndex = options.lastIndex;
+    this.#stored = options.commit;
+  }
+
+  /** Requests that are not answered yet. */
+  get pendingCount(): number {
+    return this.#waiting.length + this.#inFlight;
+  }
+
+  /** Resolves when the request is durable and applied; a rejection by the state machine is part of the outcome. */
+  async propose(payload: Input<InternalRaftRequest>): Promise<Applied> {
+    const request = { ...payload, header: { id: this.#options.nextRequestId(), username: '', authRevision: 0 } };
+    const data = internalRaftRequest.encode(request);
+    if (data.length > this.#options.requestSizeMax)
+      throw new RpcError(STATUS.invalidArgument, 'etcdserver: request is too large');
+    return this.#enqueue(ENTRY_TYPE.normal, data, request as InternalRaftRequest);
+  }
+
+  async proposeChange(change: Input<ConfChange>): Promise<Applied> {
+    const { nextRequestId, zeros } = this.#options;
+    const data = confChange.encode({ id: nextRequestId(), ...change }, { zeros });
+    return this.#enqueue(ENTRY_TYPE.confChange, data, undefined);
+  }
+
+  #enqueue(type: number, data: Uint8Array, request: InternalRaftRequest | undefined): Promise<Applied> {
+    const { pendingMax = PENDING_MAX } = this.#options;
+    if (this.#isStopped || this.#failure !== undefined) throw this.#stopped();
+    if (this.pendingCount >= pendingMax) {
+      this.failedCount++;
+      throw new RpcError(STATUS.resourceExhausted, 'etcdserver: too many requests');
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ type, data, request, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  #stopped(): RpcError {
+    return new RpcError(STATUS.unavailable, 'etcdserver: server stopped', this.#failure);
+  }
+
+  /** Requests that came in the same turn make one batch. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#running) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.#running = this.#run().finally(() => {
+        this.#running = undefined;
+        if (this.#waiting.length > 0) this.#schedule();
+      });
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      this.#inFlight = batch.length;
+      try {
+        await this.#commit(batch);
+      } finally {
+        this.#inFlight = 0;
+      }
+    }
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<void> {
+    const { log, term, onBatch } = this.#options;
+    const first = this.committedIndex + 1;
+    const entries = batch.map(({ type, data }, i): Entry => ({ type, term, index: first + i, data }));
+    try {
+      // As a one-voter etcd writes it: how far the log is committed goes with the next batch.
+      log.append(entries, this.#stateToStore());
+    } catch (error) {
+      this.failedCount += batch.length;
+      for (const { reject } of batch) reject(errorForClient(error));
+      return;
+    }
+    const began = performance.now();
+    try {
+      await log.sync();
+    } catch (error) {
+      this.#fail(error, batch);
+      return;
+    }
+    onBatch?.(batch.length, performance.now() - began);
+    this.committedIndex += batch.length;
+    for (const [i, waiting] of batch.entries()) this.#apply(waiting, first + i);
+  }
+
+  #stateToStore(): HardState | undefined {
+    if (this.#stored === this.committedIndex) return undefined;
+    this.#stored = this.committedIndex;
+    return this.state;
+  }
+
+  /** What the log must not forget. */
+  get state(): HardState {
+    const { term, memberId } = this.#options;
+    return { term, vote: memberId, commit: this.committedIndex };
+  }
+
+  #apply({ type, data, request, resolve, reject }: Waiting, index: number): void {
+    const { sink, term } = this.#options;
+    try {
+      const outcome = request
+        ? sink.applyRequest({ index, term }, request)
+        : sink.apply({ index, term, type, data });
+      this.appliedIndex = index;
+      resolve({ ...outcome, revision: sink.revision });
+    } catch (error) {
+      this.#fail(error, []);
+      reject(error);
+    }
+  }
+
+  #fail(error: unknown, batch: readonly Waiting[]): void {
+    this.#failure ??= error;
+    for (const { reject } of [...batch, ...this.#waiting]) reject(this.#stopped());
+    this.#waiting = [];
+    this.#options.onFailure(error);
+  }
+
+  /** Takes no more, and resolves when all that was taken is answered. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    while (this.pendingCount > 0 && this.#failure === undefined) {
+      await (this.#running ?? new Promise<void>((resolve) => setImmediate(resolve)));
+    }
+  }
+}
+
+/** A disk that is full now may not be so later. */
+function errorForClient(error: unknown): unknown {
+  if (!(error instanceof ToolError) || error.code !== 'io.no-space') return error;
+  return new RpcError(STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded', error);
+}
