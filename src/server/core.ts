@@ -14,6 +14,9 @@ export interface Identity {
   name: string;
 }
 
+/** What is asked of the state machine; who asks, the proposer adds. One field is set. */
+export type Proposal = Omit<InternalRaftRequest, 'header' | 'id'>;
+
 /** What became of a request, and the store's revision right after it. */
 export interface Applied extends Outcome {
   revision: number;
@@ -35,7 +38,7 @@ export interface Core {
   /** With the revision of the store, or the one given. */
   header(revision?: number): ResponseHeader;
   /** Durable and applied when it resolves. Throws `RpcError` with etcd's status and text for a rejection. */
-  propose(request: Input<InternalRaftRequest>): Promise<Applied>;
+  propose(request: Proposal): Promise<Applied>;
   /** The same for a change of the membership. */
   proposeChange(change: Input<ConfChange>): Promise<Applied>;
 }

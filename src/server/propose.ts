@@ -9,7 +9,7 @@ import { type ConfChange, confChange, type Entry, ENTRY_TYPE, type HardState } f
 import { type InternalRaftRequest, internalRaftRequest } from '../format/proto/rpcpb.ts';
 import { RpcError, STATUS } from '../rpc/status.ts';
 import type { Outcome } from '../store/apply/applier.ts';
-import type { Applied } from './core.ts';
+import type { Applied, Proposal } from './core.ts';
 
 /** What the proposer needs of the log. */
 export interface EntryLog {
@@ -90,12 +90,13 @@ export class Proposer {
   }
 
   /** Resolves when the request is durable and applied; a rejection by the state machine is part of the outcome. */
-  async propose(payload: Input<InternalRaftRequest>): Promise<Applied> {
-    const request = { ...payload, header: { id: this.#options.nextRequestId(), username: '', authRevision: 0 } };
+  async propose(proposal: Proposal): Promise<Applied> {
+    const header = { id: this.#options.nextRequestId(), username: '', authRevision: 0 };
+    const request = { ...proposal, id: 0n, header };
     const data = internalRaftRequest.encode(request);
     if (data.length > this.#options.requestSizeMax)
       throw new RpcError(STATUS.invalidArgument, 'etcdserver: request is too large');
-    return this.#enqueue(ENTRY_TYPE.normal, data, request as InternalRaftRequest);
+    return this.#enqueue(ENTRY_TYPE.normal, data, request);
   }
 
   async proposeChange(change: Input<ConfChange>): Promise<Applied> {
@@ -153,7 +154,8 @@ export class Proposer {
     const entries = batch.map(({ type, data }, i): Entry => ({ type, term, index: first + i, data }));
     try {
       // As a one-voter etcd writes it: how far the log is committed goes with the next batch.
-      log.append(entries, this.#stateToStore());
+      log.append(entries, this.#stored === this.committedIndex ? undefined : this.state);
+      this.#stored = this.committedIndex;
     } catch (error) {
       this.failedCount += batch.length;
       for (const { reject } of batch) reject(errorForClient(error));
@@ -169,12 +171,6 @@ export class Proposer {
     onBatch?.(batch.length, performance.now() - began);
     this.committedIndex += batch.length;
     for (const [i, waiting] of batch.entries()) this.#apply(waiting, first + i);
-  }
-
-  #stateToStore(): HardState | undefined {
-    if (this.#stored === this.committedIndex) return undefined;
-    this.#stored = this.committedIndex;
-    return this.state;
   }
 
   /** What the log must not forget. */
