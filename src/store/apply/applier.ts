@@ -8,6 +8,7 @@ import { type RequestName, requestName, requestOf } from '../../format/proto/req
 import {
   ALARM_ACTION,
   ALARM_TYPE,
+  type AlarmMember,
   type AlarmRequest,
   alarmMember,
   type InternalRaftRequest,
@@ -53,8 +54,8 @@ export class Applier {
   readonly keys: KeyValues;
   readonly cluster: Cluster;
   readonly #backend: Backend;
-  readonly #leases: Leases;
-  readonly #users: Users;
+  readonly leases: Leases;
+  readonly users: Users;
   /** Whether `meta` has the field `term`: since 3.5. */
   readonly #hasTerm: boolean;
   readonly #effects: Partial<Record<RequestName, Effect>>;
@@ -65,8 +66,8 @@ export class Applier {
     this.#hasTerm = options.hasTerm;
     this.keys = keys;
     this.cluster = new Cluster(backend);
-    this.#leases = new Leases(backend, this.keys);
-    this.#users = new Users(backend);
+    this.leases = new Leases(backend, this.keys);
+    this.users = new Users(backend);
     this.#effects = this.#makeEffects();
   }
 
@@ -114,23 +115,23 @@ export class Applier {
     const effect = this.#effects[name];
     if (!effect) return;
     this.#checkAlarms(name, request);
-    checkPermission(name, request, { users: this.#users, leases: this.#leases });
+    checkPermission(name, request, { users: this.users, leases: this.leases });
     effect(request);
   }
 
   /** Requests without a row have no effect on the state: they read, or they make a token. */
   #makeEffects(): Partial<Record<RequestName, Effect>> {
-    const space: KeySpace = { keys: this.keys, leases: this.#leases };
-    const users = this.#users;
+    const space: KeySpace = { keys: this.keys, leases: this.leases };
+    const users = this.users;
     return {
       put: ({ put }) => applyPut(space, put!),
       deleteRange: ({ deleteRange }) => applyDelete(space, deleteRange!),
       txn: ({ txn }) => applyTxn(space, txn!),
       compaction: ({ compaction }) => this.keys.compact(Number(compaction!.revision)),
-      leaseGrant: ({ leaseGrant }) => this.#leases.grant(leaseGrant!),
-      leaseRevoke: ({ leaseRevoke }) => this.#leases.revoke(leaseRevoke!.id),
+      leaseGrant: ({ leaseGrant }) => this.leases.grant(leaseGrant!),
+      leaseRevoke: ({ leaseRevoke }) => this.leases.revoke(leaseRevoke!.id),
       leaseCheckpoint: ({ leaseCheckpoint }) =>
-        this.#leases.checkpoint(leaseCheckpoint!, { isStored: this.#storesCheckpoints }),
+        this.leases.checkpoint(leaseCheckpoint!, { isStored: this.#storesCheckpoints }),
       alarm: ({ alarm }) => this.#setAlarm(alarm!),
       authEnable: () => users.enable(),
       authDisable: () => users.disable(),
@@ -151,6 +152,11 @@ export class Applier {
     };
   }
 
+  /** Those that are raised, in the order of their rows. */
+  alarms(): AlarmMember[] {
+    return [...this.#backend.scan('alarm')].map(({ key }) => alarmMember.decode(key));
+  }
+
   get #storesCheckpoints(): boolean {
     const version = knownVersion(this.cluster.version ?? '');
     return version !== undefined && compareVersions(version, STORED_CHECKPOINTS) >= 0;
@@ -167,8 +173,7 @@ export class Applier {
   #checkAlarms(name: RequestName, request: InternalRaftRequest): void {
     const isRefused = (alarm: number): boolean =>
       alarm === ALARM_TYPE.corrupt ? CORRUPT_REFUSES.includes(name) : needsRoom(name, request);
-    for (const { key } of this.#backend.scan('alarm')) {
-      const { alarm } = alarmMember.decode(key);
+    for (const { alarm } of this.alarms()) {
       if (!isRefused(alarm)) continue;
       throw rejected(
         alarm === ALARM_TYPE.corrupt
