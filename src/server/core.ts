@@ -1,5 +1,4 @@
-/** What the services are given of the server: its state to read, and the one way to change it. */
-import type { Log } from './log.ts';
+/** What every service is given: the applied state, who this member is, and the one way to change something. */
 import type { Input } from '../format/proto/field.ts';
 import type { ResponseHeader } from '../format/proto/kvpb.ts';
 import type { ConfChange } from '../format/proto/raftpb.ts';
@@ -7,6 +6,9 @@ import type { InternalRaftRequest } from '../format/proto/rpcpb.ts';
 import type { Applier, Outcome } from '../store/apply/applier.ts';
 import type { DurableBackend } from '../store/backend/backend.ts';
 import type { KeyValues } from '../store/mvcc/key-values.ts';
+import type { Log } from './log.ts';
+
+export type { Log };
 
 export interface Identity {
   memberId: bigint;
