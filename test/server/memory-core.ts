@@ -6,7 +6,7 @@ import type { ResponseHeader } from '../../src/format/proto/kvpb.ts';
 import { lease as leaseMessage } from '../../src/format/proto/leasepb.ts';
 import { encodeMember, type Member } from '../../src/format/proto/member-json.ts';
 import { type InternalRaftRequest, internalRaftRequest } from '../../src/format/proto/rpcpb.ts';
-import type { Applied, Core, Identity, Log, Proposal } from '../../src/server/core.ts';
+import type { Applied, Core, Identity, Log } from '../../src/server/core.ts';
 import type { LeaseTable, Lessor } from '../../src/server/lessor.ts';
 import { readOnlyError, rpcErrorOf } from '../../src/server/rpc-errors.ts';
 import { Applier } from '../../src/store/apply/applier.ts';
@@ -104,7 +104,7 @@ export class MemoryCore implements Core {
     return { clusterId, memberId, revision, raftTerm: this.term };
   }
 
-  async propose(request: Proposal): Promise<Applied> {
+  async propose(request: Input<InternalRaftRequest>): Promise<Applied> {
     if (this.isReadOnly) throw readOnlyError();
     this.proposals.push(request);
     const outcome = await this.#apply(internalRaftRequest.encode(request), ENTRY_TYPE.normal);
