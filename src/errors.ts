@@ -114,11 +114,8 @@ export const CODES = {
   'log.tail': 'the log ends in a way that loses or hides entries',
 
   'rpc.status': 'a call over the API ended with a status',
-<<<<<<< HEAD
   'server.listen': 'an address to listen on cannot be had',
-=======
   'backend.failed': 'an earlier write to the database failed, so nobody knows what the disk holds',
->>>>>>> backend
   'server.config': 'the configuration of the server contradicts itself, or asks for what one member cannot be',
   'server.cluster': 'the directory is that of a member of a larger cluster',
   'server.auth': 'authentication is enabled, and this build cannot enforce it',
