@@ -17,6 +17,8 @@ export interface Disk {
   sync(fd: number): void;
   /** The same on another thread; `fd` must not be closed until it is done. */
   startSync(fd: number): Promise<void>;
+  /** The same for what was written, without the file's times: much cheaper where its size stays as it is. */
+  startDataSync(fd: number): Promise<void>;
   close(fd: number): void;
   /** One new directory. */
   makeDirectory(path: string, mode: number): void;
@@ -44,6 +46,7 @@ export interface Owner {
 const WRITE_SIZE = 64 << 10;
 
 const syncLater = promisify(fs.fsync);
+const syncDataLater = promisify(fs.fdatasync);
 
 function attempt<T>(operation: string, path: string, run: () => T): T {
   try {
@@ -81,6 +84,13 @@ export function realDisk(): Disk {
         await syncLater(fd);
       } catch (error) {
         throw ioError(error, { operation: 'fsync', path: nameOf(fd) });
+      }
+    },
+    async startDataSync(fd) {
+      try {
+        await syncDataLater(fd);
+      } catch (error) {
+        throw ioError(error, { operation: 'fdatasync', path: nameOf(fd) });
       }
     },
     sync: (fd) => attempt('fsync', nameOf(fd), () => fs.fsyncSync(fd)),
