@@ -25,6 +25,9 @@ export interface FrameMark {
 }
 
 const TWO_32 = 2 ** 32;
+const CAPACITY_START = 1 << 16;
+/** A batch of giants does not keep its memory. */
+const CAPACITY_KEPT = 8 << 20;
 const TAG_1 = 0x08;
 const TAG_2 = 0x10;
 const TAG_3 = 0x18;
@@ -47,7 +50,7 @@ export class FrameBuffer {
   #vote = 0n;
   #voteBytes: Uint8Array = Uint8Array.of(0);
 
-  constructor({ zeros, crc, capacity = 1 << 16 }: { zeros: Zeros; crc: number; capacity?: number }) {
+  constructor({ zeros, crc, capacity = CAPACITY_START }: { zeros: Zeros; crc: number; capacity?: number }) {
     this.#zeros = zeros;
     this.crc = crc;
     this.#bytes = new Uint8Array(capacity);
@@ -70,6 +73,7 @@ export class FrameBuffer {
 
   clear(): void {
     this.size = 0;
+    if (this.#bytes.length > CAPACITY_KEPT) this.#bytes = new Uint8Array(CAPACITY_START);
   }
 
   /** The record with which a segment begins. */

@@ -1,0 +1,6 @@
+/** What operators are told; pino's loggers fit. Fields first, then the message. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
