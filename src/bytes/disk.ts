@@ -17,7 +17,7 @@ export interface Disk {
   sync(fd: number): void;
   /** The same on another thread; `fd` must not be closed until it is done. */
   startSync(fd: number): Promise<void>;
-  /** The same for what was written, without the file's times: much cheaper where its size stays as it is. */
+  /** The same without times: what was written, and the size it takes to find it again. */
   startDataSync(fd: number): Promise<void>;
   close(fd: number): void;
   /** One new directory. */
@@ -46,7 +46,7 @@ export interface Owner {
 const WRITE_SIZE = 64 << 10;
 
 const syncLater = promisify(fs.fsync);
-const syncDataLater = promisify(fs.fdatasync);
+const dataSyncLater = promisify(fs.fdatasync);
 
 function attempt<T>(operation: string, path: string, run: () => T): T {
   try {
@@ -66,6 +66,14 @@ export function realDisk(): Disk {
     return fd;
   };
 
+  const later = async (operation: string, fd: number, run: (fd: number) => Promise<void>): Promise<void> => {
+    try {
+      await run(fd);
+    } catch (error) {
+      throw ioError(error, { operation, path: nameOf(fd) });
+    }
+  };
+
   return {
     create: (path, mode) => open(path, 'wx+', mode),
     openForUpdate: (path) => open(path, 'r+'),
@@ -79,20 +87,8 @@ export function realDisk(): Disk {
       });
     },
     truncate: (fd, sizeBytes) => attempt('truncate', nameOf(fd), () => fs.ftruncateSync(fd, sizeBytes)),
-    async startSync(fd) {
-      try {
-        await syncLater(fd);
-      } catch (error) {
-        throw ioError(error, { operation: 'fsync', path: nameOf(fd) });
-      }
-    },
-    async startDataSync(fd) {
-      try {
-        await syncDataLater(fd);
-      } catch (error) {
-        throw ioError(error, { operation: 'fdatasync', path: nameOf(fd) });
-      }
-    },
+    startSync: (fd) => later('fsync', fd, syncLater),
+    startDataSync: (fd) => later('fdatasync', fd, dataSyncLater),
     sync: (fd) => attempt('fsync', nameOf(fd), () => fs.fsyncSync(fd)),
     close(fd) {
       attempt('close', nameOf(fd), () => fs.closeSync(fd));

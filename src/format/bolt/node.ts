@@ -104,7 +104,13 @@ export class Node {
 
   /** Index of the first element whose key is not below `key`; `count` when there is none. */
   lowerBound(key: Uint8Array): number {
-    return lowerBound(this.count, (index) => this.#compareAt(index, key));
+    let low = 0;
+    for (let high = this.count; low < high;) {
+      const middle = (low + high) >>> 1;
+      if (this.#compareAt(middle, key) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** Whether element `index` has `key`. */
@@ -201,26 +207,9 @@ export class Node {
 
 /** The element of `page` that has `key`, or in a branch the one under which it lies; undefined when there is none. */
 export function elementFor(page: Page, key: Uint8Array): Element | undefined {
-  const elementAt = page.isLeaf ? leafElement : branchElement;
-  const order = (index: number): number => {
-    const { bytes, start, keySize } = elementAt(page, index);
-    return compareRuns(bytes, start, start + keySize, key, 0, key.length);
-  };
-  const index = lowerBound(page.count, order);
-  const isFound = index < page.count && order(index) === 0;
-  if (isFound) return elementAt(page, index);
-  return page.isLeaf ? undefined : branchElement(page, Math.max(0, index - 1));
-}
-
-/** Index of the first of `count` keys that `order` does not put below the wanted one. */
-function lowerBound(count: number, order: (index: number) => number): number {
-  let low = 0;
-  for (let high = count; low < high;) {
-    const middle = (low + high) >>> 1;
-    if (order(middle) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  if (!page.isLeaf) return branchElement(page, page.childIndex(key));
+  const index = page.find(key);
+  return index < 0 ? undefined : leafElement(page, index);
 }
 
 const sizeOf = (element: Element): number => ELEMENT_SIZE + element.keySize + element.valueSize;

@@ -3,6 +3,7 @@
  * A `Page` is filled again and again by its reader; its bytes are valid only until the next load.
  */
 import { endianness } from 'node:os';
+import { compareRuns } from '../../bytes/order.ts';
 import { UnsupportedError } from '../../errors.ts';
 import { ELEMENT_SIZE, HEADER_SIZE, PAGE_BRANCH, PAGE_LEAF } from './layout.ts';
 
@@ -30,6 +31,8 @@ export class Page {
   isDamaged = false;
   /** Set by whoever checked it: bytes in use, up to the end of the last value. */
   usedSize = 0;
+  /** Set by whoever keeps it in memory: it was wanted lately. */
+  isRecent = false;
 
   place(bytes: Uint8Array, words: Uint32Array, start: number, size: number): void {
     this.bytes = bytes;
@@ -114,6 +117,44 @@ export class Page {
   childId(index: number): number {
     const word = this.#word(index);
     return this.words[word + 2]! + this.words[word + 3]! * TWO_32;
+  }
+
+  /** Negative, zero or positive as the key of element `index` sorts before, equal to or after `key`. */
+  compareKey(index: number, key: Uint8Array): number {
+    const isLeaf = this.isLeaf;
+    const start = isLeaf ? this.keyStart(index) : this.branchKeyStart(index);
+    const size = isLeaf ? this.keySize(index) : this.branchKeySize(index);
+    return compareRuns(this.bytes, start, start + size, key, 0, key.length);
+  }
+
+  /** Index of the first element whose key is not below `key`; `count` when there is none. */
+  lowerBound(key: Uint8Array): number {
+    let low = 0;
+    for (let high = this.count; low < high;) {
+      const middle = (low + high) >>> 1;
+      if (this.compareKey(middle, key) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Index of the element that has `key`; -1 when there is none. */
+  find(key: Uint8Array): number {
+    const index = this.lowerBound(key);
+    return index < this.count && this.compareKey(index, key) === 0 ? index : -1;
+  }
+
+  /** Branch: index of the child under which `key` lies. */
+  childIndex(key: Uint8Array): number {
+    const index = this.lowerBound(key);
+    if (index < this.count && this.compareKey(index, key) === 0) return index;
+    return Math.max(0, index - 1);
+  }
+
+  /** Branch: a view of the key. */
+  branchKey(index: number): Uint8Array {
+    const start = this.branchKeyStart(index);
+    return this.bytes.subarray(start, start + this.branchKeySize(index));
   }
 
   /** Offset in the file of an index into `bytes`. */

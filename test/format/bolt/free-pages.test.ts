@@ -26,9 +26,9 @@ test('the lowest run that is long enough, then the high-water mark', () => {
 test('pages that were given are taken again, also new ones, in one run with their neighbours', () => {
   const free = freePages([2, 3, 4], 5);
   assert.equal(free.take(2), 5);
-  free.give(6, 1);
-  free.give(4, 1);
-  free.give(5, 1);
+  free.give({ id: 6, count: 1 });
+  free.give({ id: 4, count: 1 });
+  free.give({ id: 5, count: 1 });
   assert.equal(free.take(3), 4);
   assert.equal(free.pageLimit, 7);
 });
@@ -57,7 +57,7 @@ test('no page is given out twice', (t) => {
   for (let i = 0; i < 5000; i++) {
     if (runs.length > 0 && random.chance(0.5)) {
       const { id, count } = runs.splice(random.below(runs.length), 1)[0]!;
-      free.give(id, count);
+      free.give({ id, count });
       for (let at = id; at < id + count; at++) used.delete(at);
       continue;
     }
