@@ -43,7 +43,9 @@ export async function replayLog(
   segments: readonly Segment[],
   { hasTerm, pacer }: ReplayOptions,
 ): Promise<Replay> {
-  const applier = new Applier(backend, await KeyValues.open(backend, pacer), { hasTerm });
+  const keys = await KeyValues.open(backend, pacer);
+  keys.pending?.finish();
+  const applier = new Applier(backend, keys, { hasTerm });
   const from = applier.consistentIndex;
   const tail = await LogTail.read(segments, from, pacer);
   const replay: Replay = {
@@ -71,9 +73,10 @@ async function applyTo(
 ): Promise<void> {
   await tail.visit({ after: replay.to, upTo: last }, (entry, at) => {
     const { index } = entry;
-    const { what, rejection } = applier.apply(entry, at);
+    const { what, rejection, compaction } = applier.apply(entry, at);
+    compaction?.finish();
     replay.counts.set(what, (replay.counts.get(what) ?? 0) + 1);
-    if (rejection !== undefined) replay.rejected.push({ index, what, reason: rejection });
+    if (rejection) replay.rejected.push({ index, what, reason: rejection.message });
     replay.to = index;
   });
 }

@@ -157,10 +157,18 @@ function u32be(bytes: Uint8Array, at: number): number {
 /** The key of a revision as etcd writes it. */
 export function encodeRevision(main: number, sub: number, isTombstone = false): Uint8Array {
   const bytes = new Uint8Array(isTombstone ? TOMBSTONE_SIZE : REVISION_SIZE);
-  const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, BigInt(main));
+  writeU32be(bytes, 0, Math.floor(main / TWO_32));
+  writeU32be(bytes, 4, main);
   bytes[SEPARATOR_AT] = SEPARATOR;
-  view.setBigUint64(SEPARATOR_AT + 1, BigInt(sub));
+  writeU32be(bytes, SEPARATOR_AT + 1, Math.floor(sub / TWO_32));
+  writeU32be(bytes, SEPARATOR_AT + 5, sub);
   if (isTombstone) bytes[REVISION_SIZE] = TOMBSTONE_MARK;
   return bytes;
+}
+
+function writeU32be(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
 }
