@@ -1,0 +1,74 @@
+/**
+ * A directory that a member begins: what etcd writes in its first seconds, from the log's first segment to the storage
+ * version. etcd v3.6 server/etcdserver/bootstrap.go (bootstrapNewClusterNoWAL), version/monitor.go; tried with real
+ * servers of 3.5 to 3.7.
+ */
+import { Applier } from '../store/apply/applier.ts';
+import type { DurableBackend } from '../store/backend/backend.ts';
+import { KeyValues } from '../store/mvcc/key-values.ts';
+import { compareVersions, type Version } from '../store/schema/buckets.ts';
+import { encodeIndex } from '../store/schema/rows.ts';
+import type { MemberPaths, OpenMemberOptions, StartedMember } from './member-options.ts';
+import { confStateOf } from './membership.ts';
+import { NO_OP, OwnEntries, writeOwn } from './own-entries.ts';
+import { RaftLog } from './raft-log.ts';
+import { RequestIds } from './request-ids.ts';
+
+const DEFAULT_VERSION: Version = '3.6';
+/** The term in which members join that a cluster begins with, and that of the first leader. */
+const JOIN_TERM = 1;
+const FIRST_TERM = 2;
+/** Where etcd's authentication starts to count. */
+const FIRST_AUTH_REVISION = 1;
+const AUTH_REVISION = Buffer.from('authRevision');
+const STORAGE_VERSION = Buffer.from('storageVersion');
+
+/** Fills an empty backend and makes the log. Both are durable when it returns. */
+export async function startNewMember(
+  backend: DurableBackend,
+  paths: MemberPaths,
+  options: OpenMemberOptions,
+): Promise<StartedMember> {
+  const { name, advertiseClientUrls, pacer, disk, log: messages, nowMs = Date.now } = options;
+  const { clusterId, member } = await options.firstMember();
+  const version = options.emulate ?? DEFAULT_VERSION;
+  const metadata = { nodeId: member.id, clusterId };
+  const { segmentBytes, snapshotsMax, walsMax } = options;
+  const limits = { segmentBytes, snapshotsMax, walsMax };
+  const log = RaftLog.create({ disk, ...paths, version, metadata, log: messages, ...limits });
+  try {
+    const requestIds = new RequestIds(member.id, nowMs());
+    const entries = new OwnEntries(version, requestIds);
+    const applier = new Applier(backend, await KeyValues.open(backend, pacer), { hasTerm: true });
+    backend.put('auth', AUTH_REVISION, encodeIndex(FIRST_AUTH_REVISION));
+
+    const clientUrls = [...advertiseClientUrls];
+    const [vote, own] = [member.id, { log, applier }];
+    let last = writeOwn(own, [entries.joining({ ...member, clientUrls: [] })], { term: JOIN_TERM, after: 0, vote: 0n });
+    log.append([], { term: FIRST_TERM, vote, commit: last });
+    const bodies = [NO_OP, entries.attributes({ id: member.id, name, clientUrls })];
+    last = writeOwn(own, bodies, { term: FIRST_TERM, after: last, vote });
+    writeOwn(own, [entries.clusterVersion(`${version}.0`)], { term: FIRST_TERM, after: last, vote });
+    if (compareVersions(version, '3.6') >= 0)
+      backend.put('meta', STORAGE_VERSION, Buffer.from(`${version}.0`));
+    await log.sync();
+    await backend.commit();
+    return {
+      backend,
+      applier,
+      log,
+      identity: { memberId: member.id, clusterId, name },
+      term: FIRST_TERM,
+      lastIndex: log.lastIndex,
+      snapshotIndex: 0,
+      confState: confStateOf(applier),
+      version,
+      clusterVersion: applier.cluster.version,
+      isNew: true,
+      requestIds,
+    };
+  } catch (error) {
+    await log.close().catch(() => {});
+    throw error;
+  }
+}
