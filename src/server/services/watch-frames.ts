@@ -10,13 +10,12 @@ const EVENT_TAG = 0x5a;
 
 /** A response that holds one event is not split, however large. */
 const SPLIT_EVENTS_MIN = 2;
+/** Ids that are given by the server are small, and the same on many streams. */
+const SHARED_IDS = 1024n;
 
 export class WatchFrames {
   readonly #header: () => ResponseHeader;
   readonly #fragmentBytes: number;
-  #head: Uint8Array = new Uint8Array();
-  #headRevision = -1;
-  #headTerm = -1;
 
   /** A watcher that wants fragments is sent none of `fragmentBytes` or more, unless it is a single event. */
   constructor(header: () => ResponseHeader, fragmentBytes: number) {
@@ -26,17 +25,20 @@ export class WatchFrames {
 
   /** The response that gives `batch`; the same for every stream. */
   whole(watchId: bigint, batch: EventBatch): Uint8Array {
-    const known = batch.sent.get(watchId);
-    if (known) return known;
-    const frame = this.#frame(watchId, batch, { start: 0, end: batch.events.length, isLast: true });
-    batch.sent.set(watchId, frame);
-    return frame;
+    if (watchId < 0n || watchId >= SHARED_IDS)
+      return this.#frame(watchId, batch, { start: 0, end: batch.events.length, isLast: true });
+    const index = Number(watchId);
+    return (batch.sent[index] ??= this.#frame(watchId, batch, {
+      start: 0,
+      end: batch.events.length,
+      isLast: true,
+    }));
   }
 
   /** The responses that give `batch` in pieces, as etcd cuts them. */
   fragments(watchId: bigint, batch: EventBatch): Uint8Array[] {
     const { events } = batch;
-    const base = this.#headOf(batch.revision).length + idSize(watchId);
+    const base = this.#headOf(batch).length + idSize(watchId);
     if (events.length < SPLIT_EVENTS_MIN || base + fieldsSize(events) < this.#fragmentBytes)
       return [this.whole(watchId, batch)];
     const frames: Uint8Array[] = [];
@@ -57,10 +59,11 @@ export class WatchFrames {
 
   #frame(
     watchId: bigint,
-    { revision, events }: EventBatch,
+    batch: EventBatch,
     { start, end, isLast }: { start: number; end: number; isLast: boolean },
   ): Uint8Array {
-    const head = this.#headOf(revision);
+    const { events } = batch;
+    const head = this.#headOf(batch);
     let size = head.length + idSize(watchId) + (isLast ? 0 : FRAGMENT_FIELD.length);
     for (let i = start; i < end; i++) size += fieldSize(events[i]!);
     const frame = Buffer.allocUnsafe(size);
@@ -85,15 +88,13 @@ export class WatchFrames {
   }
 
   /** The field of the header. */
-  #headOf(revision: number): Uint8Array {
-    const header = this.#header();
-    if (revision !== this.#headRevision || header.raftTerm !== this.#headTerm) {
-      const encoded = responseHeader.encode({ ...header, revision });
-      this.#head = new Writer().u8(HEADER_TAG).varint(encoded.length).bytes(encoded).finish();
-      this.#headRevision = revision;
-      this.#headTerm = header.raftTerm;
-    }
-    return this.#head;
+  #headOf(batch: EventBatch): Uint8Array {
+    return (batch.head ??= this.#encodeHead(batch.revision));
+  }
+
+  #encodeHead(revision: number): Uint8Array {
+    const header = responseHeader.encode({ ...this.#header(), revision });
+    return new Writer().u8(HEADER_TAG).varint(header.length).bytes(header).finish();
   }
 }
 

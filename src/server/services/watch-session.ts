@@ -92,8 +92,7 @@ export class WatchSession {
   #take({ createRequest, cancelRequest, progressRequest }: WatchRequest): void {
     if (createRequest) this.#create(createRequest);
     else if (cancelRequest) this.#cancel(cancelRequest.watchId);
-    else if (progressRequest && this.#isCurrent())
-      this.#answer({ watchId: NO_WATCH_ID });
+    else if (progressRequest && this.#isCurrent()) this.#answer({ watchId: NO_WATCH_ID });
   }
 
   /** Whether a notification would not overtake events. */

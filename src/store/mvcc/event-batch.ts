@@ -15,8 +15,10 @@ export interface EventBatch {
   readonly events: readonly Uint8Array[];
   /** Of all events. */
   readonly sizeBytes: number;
-  /** What was sent of it, by watch id: streams that use the same id send the same bytes. */
-  readonly sent: Map<bigint, Uint8Array>;
+  /** How each response that gives it begins, once one was made. */
+  head: Uint8Array | undefined;
+  /** What was sent of it, by watch id if that is small: streams that use the same id send the same bytes. */
+  readonly sent: Uint8Array[];
 }
 
 const NO_PUT = 1;
@@ -71,6 +73,7 @@ export class EventBatches {
       events.push(bytes);
       sizeBytes += bytes.length;
     }
-    return events.length === 0 ? undefined : { revision: this.#revision, events, sizeBytes, sent: new Map() };
+    if (events.length === 0) return undefined;
+    return { revision: this.#revision, events, sizeBytes, head: undefined, sent: [] };
   }
 }

@@ -163,7 +163,9 @@ test('a hub that others use too is told once', async () => {
   store.onRevision = (revision, changes) => hub.notify(revision, changes);
   const [stream] = openStreams(1);
   void watchService(store, { hub }).stream![PATH]!(stream!).catch(() => {});
-  stream!.request(watchRequest.encode({ createRequest: { key: Buffer.from('\0'), rangeEnd: Buffer.from('\0') } }));
+  stream!.request(
+    watchRequest.encode({ createRequest: { key: Buffer.from('\0'), rangeEnd: Buffer.from('\0') } }),
+  );
   await nextTurn();
   store.put();
   assert.deepEqual(revisionsOf(stream!.take()), [2]);

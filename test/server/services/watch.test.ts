@@ -111,7 +111,10 @@ describe('creating', () => {
     for (const key of ['a', 'b']) client.ask({ createRequest: { key: bytes(key) } });
     const created = await client.take();
     assert.deepEqual(shown(created), ['0@1 created', '1@1 created']);
-    assert.deepEqual({ ...created[0]!.header }, { clusterId: 7n, memberId: 1n << 63n, revision: 1, raftTerm: 3 });
+    assert.deepEqual(
+      { ...created[0]!.header },
+      { clusterId: 7n, memberId: 1n << 63n, revision: 1, raftTerm: 3 },
+    );
     for (const key of ['b', 'a', 'c']) server.store.put(key);
     assert.deepEqual(shown(await client.take()), ['1@2 +b', '0@3 +a']);
   });
@@ -119,7 +122,8 @@ describe('creating', () => {
   test('takes the id that the client gives, and gives others what is left', async () => {
     const server = new Server();
     const client = server.open();
-    for (const watchId of [1n, 0n, 0n, 1n, -7n, 2n ** 62n]) client.ask({ createRequest: { ...ALL, watchId } });
+    for (const watchId of [1n, 0n, 0n, 1n, -7n, 2n ** 62n])
+      client.ask({ createRequest: { ...ALL, watchId } });
     assert.deepEqual(shown(await client.take()), [
       '1@1 created',
       '0@1 created',
@@ -304,6 +308,9 @@ describe('fragments', () => {
     const messages = client.stream.take();
     assert.ok(messages.length > 24);
     for (const message of messages)
-      assert.deepEqual(Buffer.from(message), Buffer.from(watchResponse.encode(watchResponse.decode(message))));
+      assert.deepEqual(
+        Buffer.from(message),
+        Buffer.from(watchResponse.encode(watchResponse.decode(message))),
+      );
   });
 });

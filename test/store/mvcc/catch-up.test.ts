@@ -98,11 +98,7 @@ class Model {
     const { revision } = this.watched.store;
     // None is the next revision; a negative distance is the future.
     const startRevision = back === 0 ? undefined : Math.max(revision - back, 1);
-    const client = new Client(
-      this.#subscribers[number]!,
-      { ...asked, startRevision },
-      this.#rooms[number],
-    );
+    const client = new Client(this.#subscribers[number]!, { ...asked, startRevision }, this.#rooms[number]);
     const known = { ...asked, startRevision: startRevision ?? revision + 1 };
     this.watches.push({ client, options: known, closedAt: undefined });
   }

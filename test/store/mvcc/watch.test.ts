@@ -109,8 +109,15 @@ describe('an unsynced watcher', () => {
     watched.settle();
     assert.equal(subscriber.isCurrent(), true);
     watched.store.put('later');
-    assert.deepEqual(client.received, wanted(watched.store.history, { range: ALL, startRevision: 5, previous: true }));
-    assert.deepEqual(client.headers, [12, 13], 'as from etcd, the header of a late response is that of the store');
+    assert.deepEqual(
+      client.received,
+      wanted(watched.store.history, { range: ALL, startRevision: 5, previous: true }),
+    );
+    assert.deepEqual(
+      client.headers,
+      [12, 13],
+      'as from etcd, the header of a late response is that of the store',
+    );
   });
 
   test('is closed when what it needs is compacted', () => {

@@ -31,9 +31,11 @@ test('watchers of one range are one group', () => {
 
 test('nothing is left of watchers that are gone', () => {
   const index = new WatcherIndex<Named>();
-  const watchers = [{ key: 'a', end: undefined }, { key: 'a', end: 'b' }, { key: 'a', end: '' }].map(
-    (range) => ({ range }),
-  );
+  const watchers = [
+    { key: 'a', end: undefined },
+    { key: 'a', end: 'b' },
+    { key: 'a', end: '' },
+  ].map((range) => ({ range }));
   for (const watcher of watchers) index.add(watcher);
   assert.deepEqual(found(index, 'a'), new Set(watchers));
   for (const watcher of watchers) index.delete(watcher);
