@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { event, keyValue } from '../../../src/format/proto/mvccpb.ts';
+import { watchRequest, watchResponse } from '../../../src/format/proto/watchpb.ts';
+import { watchService } from '../../../src/server/services/watch.ts';
+import type { BackendView, Pair, ScanRange } from '../../../src/store/backend/backend.ts';
+import type { Change } from '../../../src/store/mvcc/events.ts';
+import { encodeRevision } from '../../../src/store/mvcc/record.ts';
+import { WatchHub } from '../../../src/store/mvcc/watch.ts';
+import { MemoryStream } from './memory-stream.ts';
+
+const PATH = '/etcdserverpb.Watch/Watch';
+const MIB = 1 << 20;
+const VALUE = Buffer.alloc(1_000, 'x');
+
+/** A store of any length that holds nothing: revision `n` puts key `n % 1000`. */
+class EndlessStore implements BackendView {
+  revision = 1;
+  readonly compactRevision = -1;
+  onRevision: (revision: number, changes: readonly Change[]) => void = () => {};
+  readonly keys = this;
+  readonly backend = this;
+
+  header(): { clusterId: bigint; memberId: bigint; revision: number; raftTerm: number } {
+    return { clusterId: 1n, memberId: 2n, revision: this.revision, raftTerm: 2 };
+  }
+
+  range(): [] {
+    return [];
+  }
+
+  get(): undefined {
+    return undefined;
+  }
+
+  #record(revision: number): Uint8Array {
+    const key = Buffer.from(`${revision % 1000}`);
+    return keyValue.encode({ key, createRevision: 2, modRevision: revision, version: 1, value: VALUE });
+  }
+
+  *scan(_bucket: string, { from, to }: ScanRange = {}): Generator<Pair, void> {
+    const end = Number(Buffer.from(to!).readBigUInt64BE(0));
+    for (let main = Number(Buffer.from(from!).readBigUInt64BE(0)); main < end; main++)
+      yield { key: encodeRevision(main, 0), value: this.#record(main) };
+  }
+
+  put(): void {
+    const revision = ++this.revision;
+    const bytes = this.#record(revision);
+    const key = `${revision % 1000}`;
+    const change = { key, sub: 0, isDelete: false, isCreate: true, bytes, previous: () => undefined };
+    this.onRevision(revision, [change]);
+  }
+}
+
+function watching(store: EndlessStore, streams: readonly MemoryStream[], startRevision = 0n): void {
+  const service = watchService(store);
+  for (const stream of streams) {
+    void service.stream![PATH]!(stream).catch(() => {});
+    const key = Buffer.from('\0');
+    stream.request(watchRequest.encode({ createRequest: { key, rangeEnd: key, startRevision } }));
+  }
+}
+
+function openStreams(count: number): MemoryStream[] {
+  return Array.from({ length: count }, () => {
+    const stream = new MemoryStream(PATH);
+    stream.windowBytes = 64 << 10;
+    return stream;
+  });
+}
+
+const revisionsOf = (messages: readonly Uint8Array[]): number[] =>
+  messages
+    .flatMap((message) => watchResponse.decode(message).events)
+    .map((bytes) => event.decode(bytes).kv!.modRevision);
+
+function usedBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+test('a stalled client costs a queue and no more, and is given all 200,000 events when it goes on', async () => {
+  const EVENTS = 200_000;
+  const store = new EndlessStore();
+  const [stream] = openStreams(1);
+  watching(store, [stream!]);
+  await nextTurn();
+  const before = usedBytes();
+  for (let i = 0; i < EVENTS; i++) {
+    store.put();
+    if (i % 10_000 === 0) await nextTurn();
+  }
+  const added = usedBytes() - before;
+  assert.ok(added < 4 * MIB, `${added} bytes more`);
+  assert.ok(stream!.queuedBytesHighest < 1.1 * MIB, `${stream!.queuedBytesHighest} bytes were queued`);
+
+  let next = 2;
+  for (let idle = 0; idle < 5; idle++) {
+    for (const revision of revisionsOf(stream!.take())) {
+      assert.equal(revision, next++);
+      idle = -1;
+    }
+    await nextTurn();
+  }
+  assert.equal(next, EVENTS + 2);
+  assert.ok(stream!.queuedBytesHighest < 3 * MIB, `${stream!.queuedBytesHighest} bytes were queued`);
+  store.put();
+  assert.deepEqual(revisionsOf(stream!.take()), [next], 'it is synced again');
+});
+
+test('a hundred streams that come from the past leave other work its turns', async () => {
+  const store = new EndlessStore();
+  store.revision = 1_001;
+  const streams = openStreams(100);
+  watching(store, streams, 2n);
+  let longest = 0;
+  const given = new Set<MemoryStream>();
+  for (let turns = 0; given.size < streams.length; turns++) {
+    assert.ok(turns < 2_000, 'not all were given something');
+    const began = performance.now();
+    await nextTurn();
+    longest = Math.max(longest, performance.now() - began);
+    for (const stream of streams) if (revisionsOf(stream.take()).at(-1) === 1_001) given.add(stream);
+  }
+  assert.ok(longest < 500, `one turn took ${longest} ms`);
+});
+
+test('a client that takes nothing is not listened to', async () => {
+  const store = new EndlessStore();
+  const [stream] = openStreams(1);
+  stream!.windowBytes = 1;
+  const service = watchService(store, { queuedBytesMax: 1 });
+  void service.stream![PATH]!(stream!).catch(() => {});
+  for (let i = 0; i < 100; i++) stream!.request(watchRequest.encode({ createRequest: {} }));
+  for (let i = 0; i < 10; i++) await nextTurn();
+  assert.equal(stream!.queued.length, 1);
+  stream!.take();
+  for (let i = 0; i < 10; i++) await nextTurn();
+  assert.equal(stream!.queued.length, 1);
+  stream!.abort();
+});
+
+test('streams whose watches have the same id share the bytes of a response', async () => {
+  const store = new EndlessStore();
+  const streams = openStreams(3);
+  watching(store, streams);
+  await nextTurn();
+  for (const stream of streams) stream.take();
+  store.put();
+  const [first, ...others] = streams.map((stream) => stream.take()[0]!);
+  for (const other of others) assert.equal(other, first);
+});
+
+test('a hub that others use too is told once', async () => {
+  const store = new EndlessStore();
+  const hub = new WatchHub(store, store);
+  store.onRevision = (revision, changes) => hub.notify(revision, changes);
+  const [stream] = openStreams(1);
+  void watchService(store, { hub }).stream![PATH]!(stream!).catch(() => {});
+  stream!.request(
+    watchRequest.encode({ createRequest: { key: Buffer.from('\0'), rangeEnd: Buffer.from('\0') } }),
+  );
+  await nextTurn();
+  store.put();
+  assert.deepEqual(revisionsOf(stream!.take()), [2]);
+});
