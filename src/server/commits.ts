@@ -2,8 +2,8 @@
  * When the database is written: etcd's cadence, so many milliseconds after a change or so many changes, whichever is
  * first. The log has made every change durable before; a commit saves the next start from replaying it.
  */
-import { ToolError } from '../errors.ts';
 import type { DurableBackend } from '../store/backend/backend.ts';
+import { isDiskFull } from './failures.ts';
 
 export interface CadenceOptions {
   intervalMs: number;
@@ -46,8 +46,7 @@ export class CommitCadence {
       this.#options.onCommit?.(performance.now() - began);
     } catch (error) {
       // What a full disk refused stays in memory, and is in the log: the next commit tries again.
-      const isFull = error instanceof ToolError && error.code === 'io.no-space';
-      if (!isFull) this.#options.onFailure(error);
+      if (!isDiskFull(error)) this.#options.onFailure(error);
     } finally {
       this.#isCommitting = false;
       this.changed();

@@ -22,6 +22,8 @@ export type Proposal = Omit<InternalRaftRequest, 'header' | 'id'>;
 /** What became of a request, and the store's revision right after it. */
 export interface Applied extends Outcome {
   revision: number;
+  /** Of a compaction: resolves when nothing is left of it. */
+  compacted?: Promise<void>;
 }
 
 export interface Core {

@@ -3,27 +3,29 @@
  * and nobody is answered, before the entry is durable. One sync is in flight; what comes meanwhile makes the next batch.
  * etcd v3.6 server/etcdserver/raft.go, v3_server.go, for a cluster of one.
  */
-import { ToolError } from '../errors.ts';
 import type { Input } from '../format/proto/field.ts';
-import { type ConfChange, confChange, type Entry, ENTRY_TYPE, type HardState } from '../format/proto/raftpb.ts';
+import { type ConfChange, confChange, ENTRY_TYPE, type HardState } from '../format/proto/raftpb.ts';
 import { type InternalRaftRequest, internalRaftRequest } from '../format/proto/rpcpb.ts';
+import type { EntryInput } from '../format/wal/frames.ts';
 import { RpcError, STATUS } from '../rpc/status.ts';
-import type { Outcome } from '../store/apply/applier.ts';
+import type { CommittedEntry, EntryPoint } from '../store/apply/applier.ts';
 import type { Applied, Proposal } from './core.ts';
+import { isDiskFull } from './failures.ts';
 
 /** What the proposer needs of the log. */
 export interface EntryLog {
   /** Writes without making durable. Throws when nothing of it counts; the log can go on then. */
-  append(entries: readonly Entry[], state: HardState | undefined): void;
+  append(entries: readonly EntryInput[], state: HardState | undefined): void;
   /** Rejects once and for all when nobody knows what the disk holds. */
   sync(): Promise<void>;
 }
 
 /** What it needs of the state machine. */
 export interface EntrySink {
-  applyRequest(place: { index: number; term: number }, request: InternalRaftRequest): Outcome;
-  apply(entry: { index: number; term: number; type: number; data: Uint8Array }): Outcome;
-  readonly revision: number;
+  applyRequest(place: EntryPoint, request: InternalRaftRequest): Omit<Applied, 'revision'>;
+  apply(entry: CommittedEntry): Omit<Applied, 'revision'>;
+  /** Of the store. */
+  revisionNow(): number;
 }
 
 export interface ProposerOptions {
@@ -151,7 +153,7 @@ export class Proposer {
   async #commit(batch: readonly Waiting[]): Promise<void> {
     const { log, term, onBatch } = this.#options;
     const first = this.committedIndex + 1;
-    const entries = batch.map(({ type, data }, i): Entry => ({ type, term, index: first + i, data }));
+    const entries = batch.map(({ type, data }, i): EntryInput => ({ type, term, index: first + i, data }));
     try {
       // As a one-voter etcd writes it: how far the log is committed goes with the next batch.
       log.append(entries, this.#stored === this.committedIndex ? undefined : this.state);
@@ -186,7 +188,7 @@ export class Proposer {
         ? sink.applyRequest({ index, term }, request)
         : sink.apply({ index, term, type, data });
       this.appliedIndex = index;
-      resolve({ ...outcome, revision: sink.revision });
+      resolve({ ...outcome, revision: sink.revisionNow() });
     } catch (error) {
       this.#fail(error, []);
       reject(error);
@@ -211,6 +213,6 @@ export class Proposer {
 
 /** A disk that is full now may not be so later. */
 function errorForClient(error: unknown): unknown {
-  if (!(error instanceof ToolError) || error.code !== 'io.no-space') return error;
+  if (!isDiskFull(error)) return error;
   return new RpcError(STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded', error);
 }

@@ -2,18 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ToolError } from '../../src/errors.ts';
-import { type Entry, ENTRY_TYPE, type HardState } from '../../src/format/proto/raftpb.ts';
+import { ENTRY_TYPE, type HardState } from '../../src/format/proto/raftpb.ts';
 import { requestOf } from '../../src/format/proto/request.ts';
+import type { EntryInput } from '../../src/format/wal/frames.ts';
 import { Proposer, type ProposerOptions } from '../../src/server/propose.ts';
 import { RpcError, STATUS } from '../../src/rpc/status.ts';
 
 /** A disk whose syncs end when the test says so. */
 class SlowLog {
-  readonly appended: { entries: readonly Entry[]; state: HardState | undefined }[] = [];
+  readonly appended: { entries: readonly EntryInput[]; state: HardState | undefined }[] = [];
   readonly syncs: { end(): void; fail(error: unknown): void }[] = [];
   appendError: unknown;
 
-  append(entries: readonly Entry[], state: HardState | undefined): void {
+  append(entries: readonly EntryInput[], state: HardState | undefined): void {
     if (this.appendError !== undefined) throw this.appendError;
     this.appended.push({ entries, state });
   }
@@ -34,7 +35,7 @@ function proposerOver(log: SlowLog, over: Partial<ProposerOptions> = {}) {
   const proposer = new Proposer({
     log,
     sink: {
-      revision: 7,
+      revisionNow: () => 7,
       applyRequest({ index }) {
         applied.push(index);
         return { what: 'put' };

@@ -12,7 +12,9 @@ import { WatchSession } from './watch-session.ts';
 
 /** What of the server's core watching needs. */
 export interface WatchCore {
-  readonly keys: WatchedKeys & { onRevision: (revision: number, changes: readonly Change[]) => void };
+  readonly keys: WatchedKeys & {
+    onRevision: ((revision: number, changes: readonly Change[]) => void) | undefined;
+  };
   readonly backend: BackendView;
   header(): ResponseHeader;
 }
@@ -67,7 +69,7 @@ function attachedHub({ keys, backend }: WatchCore): WatchHub {
   const hub = new WatchHub(keys, backend);
   const before = keys.onRevision;
   keys.onRevision = (revision, changes) => {
-    before(revision, changes);
+    before?.(revision, changes);
     hub.notify(revision, changes);
   };
   return hub;

@@ -1,0 +1,171 @@
+/**
+ * A member that serves: one opened directory with everything that keeps it going. Entries go through the log before
+ * they are applied, the database follows at its own pace, and a failure after which nobody knows what the disk holds
+ * ends the server.
+ */
+import type { Input } from '../format/proto/field.ts';
+import type { ResponseHeader } from '../format/proto/kvpb.ts';
+import type { ConfChange } from '../format/proto/raftpb.ts';
+import { ALARM_ACTION, ALARM_TYPE } from '../format/proto/rpcpb.ts';
+import type { Applier, Outcome } from '../store/apply/applier.ts';
+import type { DurableBackend } from '../store/backend/backend.ts';
+import type { KeyValues } from '../store/mvcc/key-values.ts';
+import { zerosOf } from '../store/snap-file.ts';
+import { CommitCadence } from './commits.ts';
+import { Compactions } from './compactions.ts';
+import type { Applied, Core, Identity, Proposal } from './core.ts';
+import type { Log } from './log.ts';
+import type { OpenedMember } from './member-options.ts';
+import { raftSnapshotOf } from './membership.ts';
+import { Proposer } from './propose.ts';
+import { Quota } from './quota.ts';
+import { rpcErrorOf } from './rpc-errors.ts';
+import { Snapshots } from './snapshots.ts';
+
+export interface MemberCoreOptions {
+  log: Log;
+  /** Entries from one raft snapshot to the next. */
+  snapshotCount: number;
+  /** Negative for no limit. */
+  quotaBytes: number;
+  commitIntervalMs: number;
+  commitChangesMax: number;
+  requestSizeMax: number;
+  /** Told once of what the server cannot go on after. */
+  onFailure(error: unknown): void;
+  /** Told of what took how long, in milliseconds. */
+  onTiming?(what: 'sync' | 'commit' | 'compaction', tookMs: number): void;
+}
+
+export class MemberCore implements Core {
+  readonly applier: Applier;
+  readonly keys: KeyValues;
+  readonly backend: DurableBackend;
+  readonly identity: Identity;
+  readonly term: number;
+  readonly log: Log;
+  readonly isReadOnly = false;
+  readonly quota: Quota;
+  readonly #opened: OpenedMember;
+  readonly #proposer: Proposer;
+  readonly #cadence: CommitCadence;
+  readonly #compactions: Compactions;
+  readonly #snapshots: Snapshots;
+  #hasFailed = false;
+
+  constructor(opened: OpenedMember, options: MemberCoreOptions) {
+    const { applier, backend, identity, term, version, log: raftLog } = opened;
+    const { log, onTiming } = options;
+    const onFailure = (error: unknown): void => {
+      if (this.#hasFailed) return;
+      this.#hasFailed = true;
+      options.onFailure(error);
+    };
+    this.#opened = opened;
+    this.applier = applier;
+    this.keys = applier.keys;
+    this.backend = backend;
+    this.identity = identity;
+    this.term = term;
+    this.log = log;
+    this.#cadence = new CommitCadence(backend, {
+      intervalMs: options.commitIntervalMs,
+      changesMax: options.commitChangesMax,
+      onFailure,
+      onCommit: (tookMs) => onTiming?.('commit', tookMs),
+    });
+    this.#compactions = new Compactions({
+      backend,
+      log,
+      onEnd: (tookMs) => onTiming?.('compaction', tookMs),
+    });
+    this.#snapshots = new Snapshots({
+      backend,
+      raftLog,
+      lastIndex: opened.snapshotIndex,
+      everyCount: options.snapshotCount,
+      current: () => raftSnapshotOf({ applier, backend, version }, { term, index: this.appliedIndex }),
+      log,
+      onFailure,
+    });
+    this.#proposer = new Proposer({
+      log: raftLog,
+      sink: {
+        revisionNow: () => this.keys.revision,
+        applyRequest: (place, request) => this.#applied(place.index, applier.applyRequest(place, request)),
+        apply: (entry) => this.#applied(entry.index, applier.apply(entry)),
+      },
+      term,
+      lastIndex: opened.lastIndex,
+      commit: raftLog.state.commit,
+      memberId: identity.memberId,
+      nextRequestId: () => opened.requestIds.next(),
+      requestSizeMax: options.requestSizeMax,
+      zeros: zerosOf(version),
+      onFailure,
+      onBatch: (_count, syncMs) => onTiming?.('sync', syncMs),
+    });
+    this.quota = new Quota({
+      limitBytes: options.quotaBytes,
+      sizeBytes: () => backend.sizeBytes,
+      raiseAlarm: () => this.#raiseNoSpace(),
+    });
+    if (this.keys.pending) void this.#compactions.run(this.keys.pending);
+    this.#cadence.changed();
+  }
+
+  get appliedIndex(): number {
+    return this.#proposer.appliedIndex;
+  }
+
+  get committedIndex(): number {
+    return this.#proposer.committedIndex;
+  }
+
+  /** Requests that are not answered yet, and those that were turned away. */
+  get proposals(): { pending: number; failed: number } {
+    return { pending: this.#proposer.pendingCount, failed: this.#proposer.failedCount };
+  }
+
+  header(revision = this.keys.revision): ResponseHeader {
+    const { clusterId, memberId } = this.identity;
+    return { clusterId, memberId, revision, raftTerm: this.term };
+  }
+
+  async propose(proposal: Proposal): Promise<Applied> {
+    return accepted(await this.#proposer.propose(proposal));
+  }
+
+  async proposeChange(change: Input<ConfChange>): Promise<Applied> {
+    return accepted(await this.#proposer.proposeChange(change));
+  }
+
+  /** What follows from an entry that was applied. */
+  #applied(index: number, outcome: Outcome): Outcome & Pick<Applied, 'compacted'> {
+    this.#cadence.changed();
+    this.#snapshots.applied(index);
+    if (!outcome.compaction) return outcome;
+    return { ...outcome, compacted: this.#compactions.run(outcome.compaction) };
+  }
+
+  async #raiseNoSpace(): Promise<void> {
+    const alarm = { action: ALARM_ACTION.activate, memberId: this.identity.memberId, alarm: ALARM_TYPE.nospace };
+    this.log.warn({ alarm: 'NOSPACE' }, 'database has no room left; alarm raised');
+    await this.propose({ alarm });
+  }
+
+  /** Answers what was taken, commits, closes, and lets go of the directory. */
+  async stop(): Promise<void> {
+    await this.#proposer.stop();
+    await this.#compactions.stop();
+    this.#cadence.stop();
+    await this.#snapshots.stop();
+    if (!this.#hasFailed) this.#opened.log.append([], this.#proposer.state);
+    await this.#opened.release();
+  }
+}
+
+function accepted(applied: Applied): Applied {
+  if (applied.rejection) throw rpcErrorOf(applied.rejection);
+  return applied;
+}
