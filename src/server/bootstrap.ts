@@ -3,6 +3,7 @@
  * version. etcd v3.6 server/etcdserver/bootstrap.go (bootstrapNewClusterNoWAL), version/monitor.go; tried with real
  * servers of 3.5 to 3.7.
  */
+import type { Member } from '../format/proto/member-json.ts';
 import { Applier } from '../store/apply/applier.ts';
 import type { DurableBackend } from '../store/backend/backend.ts';
 import { KeyValues } from '../store/mvcc/key-values.ts';
@@ -10,7 +11,7 @@ import { compareVersions, type Version } from '../store/schema/buckets.ts';
 import { encodeIndex } from '../store/schema/rows.ts';
 import type { MemberPaths, OpenMemberOptions, StartedMember } from './member-options.ts';
 import { confStateOf } from './membership.ts';
-import { NO_OP, OwnEntries, writeOwn } from './own-entries.ts';
+import { applyOwn, batchOf, NO_OP, type OwnBatch, OwnEntries } from './own-entries.ts';
 import { RaftLog } from './raft-log.ts';
 import { RequestIds } from './request-ids.ts';
 
@@ -29,29 +30,31 @@ export async function startNewMember(
   paths: MemberPaths,
   options: OpenMemberOptions,
 ): Promise<StartedMember> {
-  const { name, advertiseClientUrls, pacer, disk, log: messages, nowMs = Date.now } = options;
+  const { name, pacer, disk, nowMs = Date.now, segmentBytes, snapshotsMax, walsMax } = options;
   const { clusterId, member } = await options.firstMember();
   const version = options.emulate ?? DEFAULT_VERSION;
-  const metadata = { nodeId: member.id, clusterId };
-  const { segmentBytes, snapshotsMax, walsMax } = options;
-  const limits = { segmentBytes, snapshotsMax, walsMax };
-  const log = RaftLog.create({ disk, ...paths, version, metadata, log: messages, ...limits });
-  try {
-    const requestIds = new RequestIds(member.id, nowMs());
-    const entries = new OwnEntries(version, requestIds);
-    const applier = new Applier(backend, await KeyValues.open(backend, pacer), { hasTerm: true });
-    backend.put('auth', AUTH_REVISION, encodeIndex(FIRST_AUTH_REVISION));
+  backend.put('auth', AUTH_REVISION, encodeIndex(FIRST_AUTH_REVISION));
+  if (compareVersions(version, '3.6') >= 0)
+    backend.put('meta', STORAGE_VERSION, Buffer.from(`${version}.0`));
+  await backend.commit();
 
-    const clientUrls = [...advertiseClientUrls];
-    const [vote, own] = [member.id, { log, applier }];
-    let last = writeOwn(own, [entries.joining({ ...member, clientUrls: [] })], { term: JOIN_TERM, after: 0, vote: 0n });
-    log.append([], { term: FIRST_TERM, vote, commit: last });
-    const bodies = [NO_OP, entries.attributes({ id: member.id, name, clientUrls })];
-    last = writeOwn(own, bodies, { term: FIRST_TERM, after: last, vote });
-    writeOwn(own, [entries.clusterVersion(`${version}.0`)], { term: FIRST_TERM, after: last, vote });
-    if (compareVersions(version, '3.6') >= 0)
-      backend.put('meta', STORAGE_VERSION, Buffer.from(`${version}.0`));
-    await log.sync();
+  const requestIds = new RequestIds(member.id, nowMs());
+  const batches = firstBatches(member, new OwnEntries(version, requestIds), { version, ...options });
+  const metadata = { nodeId: member.id, clusterId };
+  const log = RaftLog.create({
+    disk,
+    ...paths,
+    version,
+    metadata,
+    batches,
+    log: options.log,
+    segmentBytes,
+    snapshotsMax,
+    walsMax,
+  });
+  try {
+    const applier = new Applier(backend, await KeyValues.open(backend, pacer), { hasTerm: true });
+    applyOwn(applier, batches);
     await backend.commit();
     return {
       backend,
@@ -71,4 +74,20 @@ export async function startNewMember(
     await log.close().catch(() => {});
     throw error;
   }
+}
+
+/** The member joins, wins the first election, publishes itself, and says the cluster's version. */
+function firstBatches(
+  member: Member,
+  entries: OwnEntries,
+  { version, name, advertiseClientUrls }: Pick<OpenMemberOptions, 'name' | 'advertiseClientUrls'> & { version: Version },
+): OwnBatch[] {
+  const [vote, term] = [member.id, FIRST_TERM];
+  const attributes = entries.attributes({ id: member.id, name, clientUrls: [...advertiseClientUrls] });
+  return [
+    batchOf([entries.joining({ ...member, clientUrls: [] })], { term: JOIN_TERM, after: 0, vote: 0n }),
+    { entries: [], state: { term, vote, commit: 1 } },
+    batchOf([NO_OP, attributes], { term, after: 1, vote }),
+    batchOf([entries.clusterVersion(`${version}.0`)], { term, after: 3, vote }),
+  ];
 }

@@ -3,6 +3,7 @@
  * one-voter etcd starts again. What this server cannot be is refused before anything is changed.
  * etcd v3.6 server/etcdserver/bootstrap.go, raft.go; which entries count: `store/replay.ts`.
  */
+import type { Disk } from '../bytes/disk.ts';
 import { CorruptError, RefusedError, UnsupportedError, UsageError } from '../errors.ts';
 import { ClusterLog } from '../store/cluster-log.ts';
 import { Applier } from '../store/apply/applier.ts';
@@ -16,7 +17,7 @@ import type { MemberFiles } from './member-files.ts';
 import type { OpenMemberOptions, StartedMember } from './member-options.ts';
 import { changesToOneMember, sayWhatIsDropped } from './forced.ts';
 import { confStateOf } from './membership.ts';
-import { NO_OP, OwnEntries, writeOwn } from './own-entries.ts';
+import { applyOwn, batchOf, NO_OP, type OwnBatch, OwnEntries } from './own-entries.ts';
 import { RaftLog } from './raft-log.ts';
 import { RequestIds } from './request-ids.ts';
 
@@ -50,9 +51,9 @@ export function authEnabled(dataDir: string): RefusedError {
   );
 }
 
-/** The newest version that left a mark. Undefined for a directory without a database. */
+/** The newest version that left a mark. Undefined for a database to which nothing was applied yet, or none. */
 function ownVersion({ schema }: MemberFiles): Version | undefined {
-  if (!schema) return undefined;
+  if (!schema || (schema.consistentIndex === undefined && schema.storageVersion === undefined)) return undefined;
   const cluster = schema.clusterVersion === undefined ? undefined : knownVersion(schema.clusterVersion);
   return [schemaVersionOf(schema), cluster]
     .filter((version) => version !== undefined)
@@ -70,13 +71,17 @@ async function versionInLog({ tail }: MemberFiles): Promise<Version | undefined>
   return event?.kind === 'version' ? knownVersion(event.version) : undefined;
 }
 
-/** Whose bytes to write. Throws when the version asked for could not read what is there. */
-export async function chooseVersion(
-  files: MemberFiles,
-  emulate: Version | undefined,
-): Promise<Version> {
+interface Versions {
+  /** Of the data. */
+  own: Version;
+  /** Whose bytes to write. */
+  written: Version;
+}
+
+/** Throws when the version asked for could not read what is there. */
+async function chooseVersions(files: MemberFiles, emulate: Version | undefined): Promise<Versions> {
   const own = ownVersion(files) ?? (await versionInLog(files)) ?? emulate ?? '3.6';
-  if (emulate === undefined || compareVersions(emulate, own) >= 0) return emulate ?? own;
+  if (emulate === undefined || compareVersions(emulate, own) >= 0) return { own, written: emulate ?? own };
   throw new UsageError(
     'server.config',
     `the directory is of etcd ${own}: etcd ${emulate} could not start on it, so it is not emulated there`,
@@ -86,19 +91,20 @@ export async function chooseVersion(
 
 /**
  * Applies the rest of the log, and begins a term. The log is durable when it returns; what is applied becomes so with
- * the backend's next commit.
+ * the backend's next commit, which may come at any time after an error too.
  */
 export async function startExistingMember(
   backend: DurableBackend,
   files: MemberFiles,
   options: OpenMemberOptions,
 ): Promise<StartedMember> {
-  const { paths, tail, schema, snap } = files;
+  const { paths, tail, last: segment, snap } = files;
   const { disk, pacer, log: messages, name, isForcedNew = false, nowMs = Date.now } = options;
-  const version = await chooseVersion(files, options.emulate);
-  const hasTerm = schema ? compareVersions(ownVersion(files)!, '3.5') >= 0 : true;
+  const { own, written: version } = await chooseVersions(files, options.emulate);
+  const hasTerm = compareVersions(own, '3.5') >= 0;
+  await syncFile(segment.path, disk);
   const applier = new Applier(backend, await KeyValues.open(backend, pacer), { hasTerm });
-  let last = isForcedNew ? tail.committed : tail.lastIndex;
+  const last = isForcedNew ? tail.committed : tail.lastIndex;
   await tail.visit({ after: tail.from, upTo: last }, (entry, at) => void applier.apply(entry, at));
   if (new Users(backend).isEnabled) throw authEnabled(paths.dataDir);
 
@@ -107,21 +113,13 @@ export async function startExistingMember(
   try {
     const { nodeId: memberId, clusterId } = tail.metadata!;
     const requestIds = new RequestIds(memberId, nowMs());
+    if (isForcedNew) sayWhatIsDropped(files, messages);
+    const term = Math.max(log.state.term, tail.lastTerm) + 1;
     const entries = new OwnEntries(version, requestIds);
-    const { term: oldTerm, commit } = log.state;
-    if (isForcedNew) {
-      sayWhatIsDropped(files, messages);
-      const changes = changesToOneMember(files, applier, entries);
-      last = writeOwn({ log, applier }, changes, { term: oldTerm, after: last });
-    }
-    const term = Math.max(oldTerm, tail.lastTerm) + 1;
-    log.append([], { term, vote: memberId, commit: isForcedNew ? last : commit });
-    const clientUrls = [...options.advertiseClientUrls];
-    const stored = applier.cluster.members().find(({ id }) => id === memberId);
-    const isPublished = stored?.name === name && stored.clientUrls.join() === clientUrls.join();
-    const bodies = isPublished ? [NO_OP] : [NO_OP, entries.attributes({ id: memberId, name, clientUrls })];
-    last = writeOwn({ log, applier }, bodies, { term, after: last, vote: memberId });
+    const batches = nextBatches({ files, applier, entries, term, after: last }, options);
+    for (const batch of batches) log.append(batch.entries, batch.state);
     await log.sync();
+    applyOwn(applier, batches);
     log.release(snap?.index ?? 0);
     return {
       backend,
@@ -129,7 +127,7 @@ export async function startExistingMember(
       log,
       identity: { memberId, clusterId, name },
       term,
-      lastIndex: last,
+      lastIndex: log.lastIndex,
       snapshotIndex: snap?.index ?? 0,
       confState: confStateOf(applier),
       version,
@@ -141,6 +139,47 @@ export async function startExistingMember(
     await log.close().catch(() => {});
     throw error;
   }
+}
+
+/** What was read of a log may not be on the disk yet; the database must never know more than the log. */
+async function syncFile(path: string, disk: Disk): Promise<void> {
+  const fd = disk.openForUpdate(path);
+  try {
+    await disk.startSync(fd);
+  } finally {
+    disk.close(fd);
+  }
+}
+
+interface Beginning {
+  files: MemberFiles;
+  applier: Applier;
+  entries: OwnEntries;
+  term: number;
+  after: number;
+}
+
+/** The others leave, should that be forced; the member wins an election, and publishes itself where it has changed. */
+function nextBatches(
+  { files, applier, entries, term, after }: Beginning,
+  { name, advertiseClientUrls, isForcedNew = false }: OpenMemberOptions,
+): OwnBatch[] {
+  const { tail } = files;
+  const id = tail.metadata!.nodeId;
+  const { term: oldTerm = 1, commit = 0 } = tail.state ?? {};
+  const forced = isForcedNew
+    ? batchOf(changesToOneMember(files, applier, entries), { term: oldTerm, after })
+    : { entries: [] };
+  const joined = after + forced.entries.length;
+  const clientUrls = [...advertiseClientUrls];
+  const stored = applier.cluster.members().find((member) => member.id === id);
+  const isPublished = stored?.name === name && stored.clientUrls.join() === clientUrls.join();
+  const bodies = isPublished ? [NO_OP] : [NO_OP, entries.attributes({ id, name, clientUrls })];
+  return [
+    forced,
+    { entries: [], state: { term, vote: id, commit: isForcedNew ? joined : commit } },
+    batchOf(bodies, { term, after: joined, vote: id }),
+  ];
 }
 
 function openLog(files: MemberFiles, version: Version, options: OpenMemberOptions): RaftLog {

@@ -4,6 +4,7 @@ import type { Pacer } from '../bytes/pacer.ts';
 import type { Member } from '../format/proto/member-json.ts';
 import type { Applier } from '../store/apply/applier.ts';
 import type { DurableBackend } from '../store/backend/backend.ts';
+import type { BoltOptions } from '../store/backend/bolt.ts';
 import type { Version } from '../store/schema/buckets.ts';
 import type { Log } from './log.ts';
 import type { RaftLog } from './raft-log.ts';
@@ -24,8 +25,8 @@ export interface OpenMemberOptions {
   disk: Disk;
   pacer: Pacer;
   log: Log;
-  /** `BoltBackend.open` */
-  openBackend: (path: string, options: { isNew: boolean }) => Promise<DurableBackend>;
+  /** `BoltBackend.open`, unless given. */
+  openBackend?: ((disk: Disk, path: string, options: BoltOptions) => Promise<DurableBackend>) | undefined;
   nowMs?: (() => number) | undefined;
   /** Goes on where this host cannot lock a file. */
   allowUnlocked?: boolean | undefined;
@@ -43,7 +44,10 @@ export interface MemberPaths {
   database: string;
 }
 
-/** A member that is ready to take entries: all of its log is applied, and its term has begun. */
+/**
+ * A member that is ready to take entries: all of its log is applied, and its term has begun. A compaction may be left to
+ * do: `applier.keys.pending`.
+ */
 export interface StartedMember {
   backend: DurableBackend;
   applier: Applier;
@@ -66,8 +70,6 @@ export interface StartedMember {
 
 export interface OpenedMember extends StartedMember {
   paths: MemberPaths;
-  /** To be called when another file has taken the database's place: it has a lock of its own. */
-  renewLock(): Promise<void>;
   /** Commits, closes everything, and lets go of the directory. */
   release(): Promise<void>;
 }

@@ -6,7 +6,7 @@
 import { formatId } from '../format/ids.ts';
 import { stringifyJson } from '../format/proto/json-ids.ts';
 import { encodeMember, type Member } from '../format/proto/member-json.ts';
-import { CONF_CHANGE_TYPE, confChange, ENTRY_TYPE } from '../format/proto/raftpb.ts';
+import { CONF_CHANGE_TYPE, confChange, ENTRY_TYPE, type HardState } from '../format/proto/raftpb.ts';
 import { internalRaftRequest } from '../format/proto/rpcpb.ts';
 import { v2Request } from '../format/proto/v2pb.ts';
 import type { EntryInput } from '../format/wal/frames.ts';
@@ -14,7 +14,6 @@ import { VERSION_PATH } from '../store/cluster-log.ts';
 import { compareVersions, type Version } from '../store/schema/buckets.ts';
 import { zerosOf } from '../store/snap-file.ts';
 import type { Applier } from '../store/apply/applier.ts';
-import type { RaftLog } from './raft-log.ts';
 import type { RequestIds } from './request-ids.ts';
 
 /** Everything of an entry but its place. */
@@ -82,23 +81,25 @@ export class OwnEntries {
   }
 }
 
-interface OwnLog {
-  log: RaftLog;
-  applier: Applier;
+/** Entries behind `after`, with the state in which they are committed. */
+export interface OwnBatch {
+  entries: EntryInput[];
+  state?: HardState;
 }
 
-/** Appends entries behind `after`, where others may stand that go, and applies them. Gives the last one's index. */
-export function writeOwn(
-  { log, applier }: OwnLog,
+/** Gives bodies their places. Without a vote the batch has no state. */
+export function batchOf(
   bodies: readonly EntryBody[],
-  place: { term: number; after: number; vote?: bigint },
-): number {
-  const { term, after, vote } = place;
+  { term, after, vote }: { term: number; after: number; vote?: bigint },
+): OwnBatch {
   const entries = bodies.map((body, i) => ({ ...body, term, index: after + 1 + i }));
-  const last = after + entries.length;
-  log.append(entries, vote === undefined ? undefined : { term, vote, commit: last });
-  for (const entry of entries) applier.apply({ ...entry, data: entry.data ?? NOTHING });
-  return last;
+  return { entries, ...(vote === undefined ? {} : { state: { term, vote, commit: after + entries.length } }) };
+}
+
+/** Applies them, once they are durable in the log. */
+export function applyOwn(applier: Applier, batches: readonly OwnBatch[]): void {
+  for (const { entries } of batches)
+    for (const entry of entries) applier.apply({ ...entry, data: entry.data ?? NOTHING });
 }
 
 const NOTHING = new Uint8Array();

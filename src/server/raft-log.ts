@@ -18,6 +18,7 @@ import { formatSegmentName } from '../format/wal/name.ts';
 import type { Version } from '../store/schema/buckets.ts';
 import { type RaftSnapshot, saveSnapFile, snapPath, zerosOf } from '../store/snap-file.ts';
 import type { Log } from './log.ts';
+import type { OwnBatch } from './own-entries.ts';
 import { purgeLog, type Purged } from './purge.ts';
 import { SegmentFile } from './segment-file.ts';
 
@@ -92,15 +93,25 @@ export class RaftLog {
     this.#prepare();
   }
 
-  /** A new log, built beside its place. Throws `io.` errors; `io.exists` when there is something in its place. */
-  static create(options: RaftLogOptions & { metadata: Metadata }): RaftLog {
-    const { disk, walDir, metadata, segmentBytes = SEGMENT_SIZE } = options;
+  /**
+   * A new log that begins with `batches`, durable as a whole: it is built beside its place. Throws `io.` errors, also
+   * when there is something in its place.
+   */
+  static create(options: RaftLogOptions & { metadata: Metadata; batches?: readonly OwnBatch[] }): RaftLog {
+    const { disk, walDir, metadata, batches = [], segmentBytes = SEGMENT_SIZE } = options;
     const temporary = `${walDir}.tmp`;
     removeTree(disk, temporary);
     disk.makeDirectory(temporary, WAL_MODE);
     const name = formatSegmentName({ sequence: 0, index: 0 });
     const frames = new FrameBuffer({ zeros: zerosOf(options.version), crc: 0 });
     frames.crcRecord().metadata(metadata).snapshot({ index: 0, term: 0 });
+    let state: HardState | undefined;
+    for (const batch of batches) {
+      for (const entry of batch.entries) frames.entry(entry);
+      if (batch.state) frames.state(batch.state);
+      state = batch.state ?? state;
+    }
+    const lastIndex = batches.flatMap(({ entries }) => entries).at(-1)?.index ?? 0;
     const file = SegmentFile.create(disk, join(temporary, name), segmentBytes);
     try {
       file.append(frames.view(), () => {});
@@ -115,7 +126,7 @@ export class RaftLog {
     }
     file.path = join(walDir, name);
     const place = { path: file.path, sequence: 0, offset: file.offset, crc: frames.crc };
-    return new RaftLog(options, { metadata, state: undefined, lastIndex: 0, ...place }, file);
+    return new RaftLog(options, { metadata, state, lastIndex, ...place }, file);
   }
 
   /** Goes on with an existing log, behind whose last record there are only zeros. */

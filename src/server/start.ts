@@ -11,6 +11,8 @@ import { CorruptError, RefusedError } from '../errors.ts';
 import { DATABASE_NAME, MEMBER_DIRECTORY, SNAP_DIRECTORY, WAL_DIRECTORY } from '../format/datadir.ts';
 import { parseSegmentName } from '../format/wal/name.ts';
 import { verify } from '../check/verify.ts';
+import type { BackendView, DurableBackend } from '../store/backend/backend.ts';
+import { BoltBackend } from '../store/backend/bolt.ts';
 import { BoltView } from '../store/backend/bolt-view.ts';
 import { openDatabase } from '../store/database.ts';
 import { startNewMember } from './bootstrap.ts';
@@ -36,17 +38,15 @@ export async function openMember(options: OpenMemberOptions): Promise<OpenedMemb
   const lock = new DatabaseLock(paths.database, options);
   await lock.take();
   try {
-    const started = isNew ? await openNew(paths, options) : await openExisting(paths, options);
-    await lock.take();
+    const started = isNew ? await openNew(paths, lock, options) : await openExisting(paths, lock, options);
     return {
       ...started,
       paths,
-      renewLock: () => lock.renew(),
       async release() {
         try {
           await started.log.close();
         } finally {
-          await started.backend.close().finally(() => lock.release());
+          await started.backend.close();
         }
       },
     };
@@ -78,8 +78,8 @@ function prepareNew({ dataDir, memberDir, snapDir, walDir, database }: MemberPat
     const source = openDatabase(database);
     try {
       const view = new BoltView(source.source);
-      const isUsed = view.get('meta', Buffer.from('consistent_index')) ?? [...view.scan('key')][0];
-      if (isUsed) throw noLog(walDir, database);
+      const hasKeys = view.scan('key')[Symbol.iterator]().next().done !== true;
+      if (hasKeys || view.get('meta', Buffer.from('consistent_index'))) throw noLog(walDir, database);
     } finally {
       source.close();
     }
@@ -115,7 +115,7 @@ function assertLogUnlocked(walDir: string): void {
   }
 }
 
-/** The lock on the database that etcd takes too; the file may be replaced while we hold it. */
+/** The lock on the database that etcd takes too, held from before the first look until a backend has it. */
 class DatabaseLock {
   readonly #path: string;
   readonly #allowUnlocked: boolean;
@@ -126,52 +126,68 @@ class DatabaseLock {
     this.#allowUnlocked = allowUnlocked;
   }
 
-  /** Does nothing when it is held, or there is nothing to lock yet. */
+  /** Does nothing when there is nothing to lock yet. */
   async take(): Promise<void> {
-    if (this.#lock || !existsSync(this.#path)) return;
-    const options = { timeoutMs: LOCK_TIMEOUT_MS, allowUnlocked: this.#allowUnlocked };
-    this.#lock = await lockExclusive(this.#path, options);
-  }
-
-  /** Takes the one on the file that is there now, then lets go of the other. */
-  async renew(): Promise<void> {
-    const before = this.#lock;
-    this.#lock = undefined;
-    try {
-      await this.take();
-    } finally {
-      before?.release();
-    }
+    this.release();
+    if (existsSync(this.#path)) this.#lock = await this.#lockOn(this.#path);
   }
 
   release(): void {
     this.#lock?.release();
     this.#lock = undefined;
   }
+
+  /** For a backend, which owns what it gets: this lock for the database, another one for what takes its place. */
+  readonly hand = async (path: string): Promise<Lock> => {
+    const held = path === this.#path ? this.#lock : undefined;
+    if (held) this.#lock = undefined;
+    return held ?? (await this.#lockOn(path));
+  };
+
+  #lockOn(path: string): Promise<Lock> {
+    return lockExclusive(path, { timeoutMs: LOCK_TIMEOUT_MS, allowUnlocked: this.#allowUnlocked });
+  }
 }
 
-async function openNew(paths: MemberPaths, options: OpenMemberOptions): Promise<StartedMember> {
-  const backend = await options.openBackend(paths.database, { isNew: !existsSync(paths.database) });
+async function withBackend(
+  { database }: MemberPaths,
+  { lock, isNew }: { lock: DatabaseLock; isNew: boolean },
+  { disk, pacer, openBackend = openBolt }: OpenMemberOptions,
+  start: (backend: DurableBackend) => Promise<StartedMember>,
+): Promise<StartedMember> {
+  const backend = await openBackend(disk, database, { pacer, isNew, lock: lock.hand });
   try {
-    return await startNewMember(backend, paths, options);
+    return await start(backend);
   } catch (error) {
     await backend.close().catch(() => {});
     throw error;
   }
 }
 
-async function openExisting(paths: MemberPaths, options: OpenMemberOptions): Promise<StartedMember> {
+const openBolt: NonNullable<OpenMemberOptions['openBackend']> = (disk, path, options) =>
+  BoltBackend.open(disk, path, options);
+
+function openNew(paths: MemberPaths, lock: DatabaseLock, options: OpenMemberOptions): Promise<StartedMember> {
+  const isNew = !existsSync(paths.database);
+  return withBackend(paths, { lock, isNew }, options, (backend) => startNewMember(backend, paths, options));
+}
+
+async function openExisting(
+  paths: MemberPaths,
+  lock: DatabaseLock,
+  options: OpenMemberOptions,
+): Promise<StartedMember> {
   let files = await readMemberFiles(paths, options.pacer);
-  if (takeReceived(files, options)) files = await readMemberFiles(paths, options.pacer);
+  if (takeReceived(files, options)) {
+    await lock.take();
+    files = await readMemberFiles(paths, options.pacer);
+  }
   assertUsable(files);
   if (!options.isForcedNew) await assertAlone(files, options);
-  const backend = await options.openBackend(paths.database, { isNew: files.schema === undefined });
-  try {
-    return await startExistingMember(backend, files, options);
-  } catch (error) {
-    await backend.close().catch(() => {});
-    throw error;
-  }
+  const isNew = files.schema === undefined;
+  return withBackend(paths, { lock, isNew }, options, (backend) =>
+    startExistingMember(backend, files, options),
+  );
 }
 
 /** A database that a leader sent takes the old one's place when its snapshot is in the log; gives whether it did. */
@@ -186,7 +202,7 @@ function takeReceived({ schema, snap, snapNames, paths }: MemberFiles, { disk, l
 }
 
 async function assertAlone(files: MemberFiles, { log }: OpenMemberOptions): Promise<void> {
-  const check = async (view: BoltView | typeof EMPTY): Promise<void> =>
+  const check = async (view: BackendView): Promise<void> =>
     assertOneVoter(await membersOf(view, files), files, log);
   if (!files.schema) return check(EMPTY);
   const database = openDatabase(files.paths.database);
@@ -197,7 +213,7 @@ async function assertAlone(files: MemberFiles, { log }: OpenMemberOptions): Prom
   }
 }
 
-const EMPTY = { get: () => undefined, scan: () => [] };
+const EMPTY: BackendView = { get: () => undefined, scan: () => [] };
 
 /** Of a damaged directory, everything that is wrong with it. */
 async function toldByVerify(
