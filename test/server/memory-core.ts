@@ -3,14 +3,11 @@ import { MemorySource } from '../../src/bytes/source.ts';
 import { ENTRY_TYPE, type ConfChange, confChange } from '../../src/format/proto/raftpb.ts';
 import type { Input } from '../../src/format/proto/field.ts';
 import type { ResponseHeader } from '../../src/format/proto/kvpb.ts';
-import { lease as leaseMessage } from '../../src/format/proto/leasepb.ts';
 import { encodeMember, type Member } from '../../src/format/proto/member-json.ts';
 import { type InternalRaftRequest, internalRaftRequest } from '../../src/format/proto/rpcpb.ts';
 import type { Core, Identity, Log } from '../../src/server/core.ts';
-import type { LeaseTable, Lessor } from '../../src/server/lessor.ts';
 import { readOnlyError, rpcErrorOf } from '../../src/server/rpc-errors.ts';
 import { Applier, type Outcome } from '../../src/store/apply/applier.ts';
-import { rejected } from '../../src/store/apply/rejected.ts';
 import type { DurableBackend, DurableView } from '../../src/store/backend/backend.ts';
 import { Overlay } from '../../src/store/backend/overlay.ts';
 import { KeyValues } from '../../src/store/mvcc/key-values.ts';
@@ -80,8 +77,6 @@ export class MemoryCore implements Core {
     info: (_fields, message) => void this.told.push(['info', message]),
     warn: (_fields, message) => void this.told.push(['warn', message]),
   };
-  /** Called after each request that was applied. */
-  onApplied: (request: Input<InternalRaftRequest>) => void = () => {};
 
   constructor({ isReadOnly = false, members = [MEMBER], clusterVersion = '3.6.0' }: MemoryCoreOptions = {}) {
     const put = (bucket: string, key: string, value: Uint8Array): void =>
@@ -107,9 +102,7 @@ export class MemoryCore implements Core {
   async propose(request: Input<InternalRaftRequest>): Promise<Outcome> {
     if (this.isReadOnly) throw readOnlyError();
     this.proposals.push(request);
-    const outcome = await this.#apply(internalRaftRequest.encode(request), ENTRY_TYPE.normal);
-    this.onApplied(request);
-    return outcome;
+    return this.#apply(internalRaftRequest.encode(request), ENTRY_TYPE.normal);
   }
 
   async proposeChange(change: Input<ConfChange>): Promise<Outcome> {
@@ -121,26 +114,7 @@ export class MemoryCore implements Core {
   async #apply(data: Uint8Array, type: number): Promise<Outcome> {
     await Promise.resolve();
     const outcome = this.applier.apply({ index: ++this.appliedIndex, term: this.term, type, data });
-    if (outcome.rejection !== undefined) throw rpcErrorOf(rejected(outcome.rejection));
+    if (outcome.rejection) throw rpcErrorOf(outcome.rejection);
     return outcome;
-  }
-
-  /** Has a lessor told of the leases that come and go. */
-  tell(lessor: Lessor): void {
-    this.onApplied = ({ leaseGrant, leaseRevoke, leaseCheckpoint }) => {
-      if (leaseGrant) lessor.granted(leaseGrant.id!);
-      if (leaseRevoke) lessor.revoked(leaseRevoke.id!);
-      for (const { id } of leaseCheckpoint?.checkpoints ?? []) lessor.checkpointed(id!);
-    };
-  }
-
-  /** What a lessor is given. */
-  leaseTable(): LeaseTable {
-    const rows = (): Array<{ id: bigint; ttl: number; remainingTtl: number }> =>
-      [...this.backend.scan('lease')].map(({ value }) => leaseMessage.decode(value));
-    return {
-      ids: () => rows().map(({ id }) => id),
-      times: (wanted) => rows().find(({ id }) => id === wanted),
-    };
   }
 }

@@ -26,8 +26,6 @@ export interface LeaseServiceOptions {
   randomId: () => bigint;
   /** Throws NOSPACE when so many bytes exceed the quota, after it has raised the alarm. */
   admit: (bytes: number) => Promise<void>;
-  /** Seconds; shorter grants get it. */
-  shortestTtl: number;
 }
 
 export function leaseService(core: Core, options: LeaseServiceOptions): Methods {
@@ -38,11 +36,8 @@ export function leaseService(core: Core, options: LeaseServiceOptions): Methods 
   const grant = async (request: LeaseGrantRequest): Promise<{ id: bigint; ttl: bigint }> => {
     await options.admit(LEASE_BYTES);
     const id = request.id === 0n ? freshId(core, options.randomId) : request.id;
-    // Written down as it will be granted, so that whoever replays the log grants the same.
-    const shortest = BigInt(options.shortestTtl);
-    const ttl = request.ttl < shortest ? shortest : request.ttl;
-    await core.propose({ leaseGrant: { id, ttl } });
-    return { id, ttl };
+    const { response } = await core.propose({ leaseGrant: { id, ttl: request.ttl } });
+    return response as { id: bigint; ttl: bigint };
   };
 
   return {
