@@ -25,8 +25,8 @@ export class KeyFeed {
   publish(revision: number, changes: readonly Change[]): void {
     if (this.#byKey.size === 0 && this.#byRange.size === 0) return;
     for (const change of changes) {
-      for (const listener of [...(this.#byKey.get(change.key) ?? [])]) listener(change, revision);
-      for (const { from, to, listener } of [...this.#byRange])
+      for (const listener of this.#byKey.get(change.key) ?? []) listener(change, revision);
+      for (const { from, to, listener } of this.#byRange)
         if (change.key >= from && (to === undefined || change.key < to)) listener(change, revision);
     }
   }

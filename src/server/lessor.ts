@@ -27,6 +27,15 @@ export interface LessorOptions {
   isCheckpointing?: boolean;
 }
 
+/** What became of leases since the start, for metrics. */
+export interface LeaseCounts {
+  granted: number;
+  renewed: number;
+  revoked: number;
+  /** Of those revoked, the ones whose time was over. */
+  expired: number;
+}
+
 /** A lease as clients are told of it; seconds. */
 export interface LeaseStanding {
   grantedTtl: number;
@@ -58,6 +67,7 @@ export function shortestTtl({
 }
 
 export class Lessor {
+  readonly counts: LeaseCounts = { granted: 0, renewed: 0, revoked: 0, expired: 0 };
   readonly #options: LessorOptions;
   readonly #expiries = new Deadlines();
   readonly #checkpoints = new Deadlines();
@@ -105,12 +115,14 @@ export class Lessor {
   }
 
   #granted(id: bigint): void {
+    this.counts.granted++;
     if (this.#state !== 'running') return;
     this.#refresh(id);
     this.#scheduleCheckpoint(id);
   }
 
   #revoked(id: bigint): void {
+    this.counts.revoked++;
     this.#expiries.delete(id);
     this.#checkpoints.delete(id);
   }
@@ -154,6 +166,7 @@ export class Lessor {
     const times = this.#options.leases.get(id);
     if (!times) return 0;
     this.#refresh(id);
+    this.counts.renewed++;
     return times.ttl;
   }
 
@@ -211,6 +224,7 @@ export class Lessor {
   async #revoke(id: bigint): Promise<void> {
     try {
       await this.#options.propose({ leaseRevoke: { id } });
+      this.counts.expired++;
     } catch (error) {
       if (this.#state !== 'running' || !this.#options.leases.get(id)) return;
       this.#options.log.warn({ 'lease-id': hex(id), error }, 'failed to revoke lease');

@@ -265,6 +265,18 @@ test('once stopped it revokes nothing, and renewals are told so', async () => {
   });
 });
 
+test('it counts what becomes of leases', async () => {
+  const bench = new Bench();
+  bench.lessor.start();
+  for (const id of [1n, 2n, 3n]) bench.grant(id, 5);
+  await bench.lessor.renew(1n);
+  await bench.lessor.renew(9n);
+  bench.table.delete(2n);
+  bench.leases.onRevoke!(2n);
+  await bench.clock.advance(6000);
+  assert.deepEqual(bench.lessor.counts, { granted: 3, renewed: 1, revoked: 3, expired: 2 });
+});
+
 test('without leases no timer runs', async () => {
   const bench = new Bench();
   bench.lessor.start();

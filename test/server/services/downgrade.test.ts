@@ -102,6 +102,15 @@ test('with no downgrade to cancel, 3.6 says so in its log alone, and 3.5 to the 
   });
 });
 
+test('3.5 marks a downgrade, and leaves the rest to the etcd that is started next', async () => {
+  const { core, enable, cancel, state } = bench({ clusterVersion: '3.5.0', emulated: '3.5' });
+  core.backend.delete('meta', Buffer.from('storageVersion'));
+  assert.equal((await enable('3.4')).version, '3.5.0');
+  assert.deepEqual(state(), ['3.5.0', '3.5.0', '3.4.0']);
+  assert.equal((await cancel()).version, '3.5.0');
+  assert.deepEqual(state(), ['3.5.0', '3.5.0', '']);
+});
+
 test('an action that nobody knows', async () => {
   await assert.rejects(bench().ask(9), { status: STATUS.unknown, message: 'etcdserver: unknown method' });
 });

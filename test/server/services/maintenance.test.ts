@@ -8,7 +8,7 @@ import { STATUS } from '../../../src/rpc/status.ts';
 import { maintenanceService, type MaintenanceOptions } from '../../../src/server/services/maintenance.ts';
 import { MEMBER } from '../../store/database-builder.ts';
 import { put } from '../../store/apply/state-machine.ts';
-import { ask, FakeCall } from '../fake-call.ts';
+import { ask, type FakeCall } from '../fake-call.ts';
 import { MemoryCore, type MemoryCoreOptions } from '../memory-core.ts';
 
 const PATH = '/etcdserverpb.Maintenance/';
