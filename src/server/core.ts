@@ -16,9 +16,6 @@ export interface Identity {
   name: string;
 }
 
-/** What is asked of the state machine; who asks, the proposer adds. One field is set. */
-export type Proposal = Omit<InternalRaftRequest, 'header' | 'id'>;
-
 /** What became of a request, and the store's revision right after it. */
 export interface Applied extends Outcome {
   revision: number;
@@ -42,7 +39,7 @@ export interface Core {
   /** With the revision of the store, or the one given. */
   header(revision?: number): ResponseHeader;
   /** Durable and applied when it resolves. Throws `RpcError` with etcd's status and text for a rejection. */
-  propose(request: Proposal): Promise<Applied>;
+  propose(request: Input<InternalRaftRequest>): Promise<Applied>;
   /** The same for a change of the membership. */
   proposeChange(change: Input<ConfChange>): Promise<Applied>;
 }

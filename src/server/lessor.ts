@@ -1,30 +1,20 @@
 /**
- * Time for leases: which have run out, and who tells the log so. What leases there are is the state machine's business;
- * it calls `granted`, `revoked` and `checkpointed`. etcd v3.6 server/lease/lessor.go.
+ * Time for leases: which have run out, and who tells the log so. What leases there are is the state machine's business,
+ * which tells of each that comes, goes or is checkpointed. etcd v3.6 server/lease/lessor.go.
  *
  * A lease must never run out early, so its time is not the clock's: it goes on only while this process does. A gap
  * between two looks at the clock (the process was stopped, or busy) counts as one second at most, and the first
  * look after it judges no lease, so that what clients sent meanwhile is read first.
  */
 import type { LeaseCheckpointRequest } from '../format/proto/rpcpb.ts';
+import type { Leases } from '../store/apply/leases.ts';
 import type { Clock } from './clock.ts';
 import type { Core, Log } from './core.ts';
 import { Deadlines } from './deadlines.ts';
 import { etcdError } from './rpc-errors.ts';
 
-/** In seconds. */
-export interface LeaseTimes {
-  /** As granted. */
-  ttl: number;
-  /** What was left at the last checkpoint; 0 without one. */
-  remainingTtl: number;
-}
-
-/** The leases of the state machine. */
-export interface LeaseTable {
-  ids(): Iterable<bigint>;
-  times(id: bigint): LeaseTimes | undefined;
-}
+/** The leases of the state machine, and the places where it takes who is to be told of them. */
+export type LeaseTable = Pick<Leases, 'list' | 'get' | 'onGrant' | 'onRevoke' | 'onCheckpoint'>;
 
 export interface LessorOptions {
   leases: LeaseTable;
@@ -35,6 +25,15 @@ export interface LessorOptions {
   extensionMs: number;
   /** Whether what is left of long leases is written down every five minutes; etcd 3.6 does not, unless told to. */
   isCheckpointing?: boolean;
+}
+
+/** What became of leases since the start, for metrics. */
+export interface LeaseCounts {
+  granted: number;
+  renewed: number;
+  revoked: number;
+  /** Of those revoked, the ones whose time was over. */
+  expired: number;
 }
 
 /** A lease as clients are told of it; seconds. */
@@ -68,6 +67,7 @@ export function shortestTtl({
 }
 
 export class Lessor {
+  readonly counts: LeaseCounts = { granted: 0, renewed: 0, revoked: 0, expired: 0 };
   readonly #options: LessorOptions;
   readonly #expiries = new Deadlines();
   readonly #checkpoints = new Deadlines();
@@ -85,13 +85,17 @@ export class Lessor {
   constructor(options: LessorOptions) {
     this.#options = options;
     this.#seenAt = options.clock.now();
+    options.leases.onGrant = (id) => this.#granted(id);
+    options.leases.onRevoke = (id) => this.#revoked(id);
+    options.leases.onCheckpoint = (id) => this.#checkpointed(id);
   }
 
   /** Lets time go on; every lease has what its last checkpoint left, or all of its TTL, once more. */
   start(): void {
     this.#state = 'running';
     const now = this.#now() + this.#options.extensionMs;
-    const starts = [...this.#options.leases.ids()]
+    const starts = this.#options.leases
+      .list()
       .map((id) => ({ id, at: now + this.#left(id) * SECOND_MS }))
       .sort((a, b) => a.at - b.at);
     for (const [i, lease] of starts.entries()) {
@@ -110,24 +114,26 @@ export class Lessor {
     this.#checkpoints.clear();
   }
 
-  granted(id: bigint): void {
+  #granted(id: bigint): void {
+    this.counts.granted++;
     if (this.#state !== 'running') return;
     this.#refresh(id);
     this.#scheduleCheckpoint(id);
   }
 
-  revoked(id: bigint): void {
+  #revoked(id: bigint): void {
+    this.counts.revoked++;
     this.#expiries.delete(id);
     this.#checkpoints.delete(id);
   }
 
-  checkpointed(id: bigint): void {
+  #checkpointed(id: bigint): void {
     if (this.#state === 'running') this.#scheduleCheckpoint(id);
   }
 
   /** Undefined when there is no such lease. */
   standing(id: bigint): LeaseStanding | undefined {
-    const times = this.#options.leases.times(id);
+    const times = this.#options.leases.get(id);
     if (!times) return undefined;
     const at = this.#expiries.at(id);
     if (at !== undefined) return { grantedTtl: times.ttl, ttl: Math.trunc((at - this.#now()) / SECOND_MS) };
@@ -138,8 +144,8 @@ export class Lessor {
   inOrder(): bigint[] {
     const timed = [...this.#revoking.keys(), ...this.#expiries.inOrder()];
     const isTimed = new Set(timed);
-    return [...timed, ...[...this.#options.leases.ids()].filter((id) => !isTimed.has(id))].filter(
-      (id) => this.#options.leases.times(id) !== undefined,
+    return [...timed, ...this.#options.leases.list().filter((id) => !isTimed.has(id))].filter(
+      (id) => this.#options.leases.get(id) !== undefined,
     );
   }
 
@@ -149,17 +155,18 @@ export class Lessor {
    * it, and a checkpoint never shortens the lease that is renewed.
    */
   async renew(id: bigint): Promise<number> {
-    if (this.#state === 'still') return this.#options.leases.times(id)?.ttl ?? 0;
+    if (this.#state === 'still') return this.#options.leases.get(id)?.ttl ?? 0;
     await this.#revoking.get(id);
-    if ((this.#options.leases.times(id)?.remainingTtl ?? 0) > 0) {
+    if ((this.#options.leases.get(id)?.remainingTtl ?? 0) > 0) {
       await this.#options.propose({ leaseCheckpoint: { checkpoints: [{ id, remainingTtl: 0n }] } });
       await this.#revoking.get(id);
     }
     // It may have been stopped while it waited.
     if (this.#state === 'stopped') throw etcdError('etcdserver: server stopped');
-    const times = this.#options.leases.times(id);
+    const times = this.#options.leases.get(id);
     if (!times) return 0;
     this.#refresh(id);
+    this.counts.renewed++;
     return times.ttl;
   }
 
@@ -172,7 +179,7 @@ export class Lessor {
 
   /** Seconds from a fresh start of the lease. */
   #left(id: bigint): number {
-    const times = this.#options.leases.times(id);
+    const times = this.#options.leases.get(id);
     return times ? times.remainingTtl || times.ttl : 0;
   }
 
@@ -217,8 +224,9 @@ export class Lessor {
   async #revoke(id: bigint): Promise<void> {
     try {
       await this.#options.propose({ leaseRevoke: { id } });
+      this.counts.expired++;
     } catch (error) {
-      if (this.#state !== 'running' || !this.#options.leases.times(id)) return;
+      if (this.#state !== 'running' || !this.#options.leases.get(id)) return;
       this.#options.log.warn({ 'lease-id': hex(id), error }, 'failed to revoke lease');
       this.#expiries.set(id, this.#now() + REVOKE_RETRY_MS);
     } finally {
@@ -238,7 +246,7 @@ export class Lessor {
       const left = Math.ceil(((this.#expiries.at(id) ?? now) - now) / SECOND_MS);
       if (left <= 0) continue;
       // Just renewed: the next look will find less.
-      if (left >= this.#options.leases.times(id)!.ttl) this.#scheduleCheckpoint(id);
+      if (left >= this.#options.leases.get(id)!.ttl) this.#scheduleCheckpoint(id);
       else due.push({ id, remainingTtl: BigInt(left) });
     }
     for (let start = 0; start < due.length; start += CHECKPOINTS_A_PROPOSAL)
@@ -250,7 +258,7 @@ export class Lessor {
       await this.#options.propose({ leaseCheckpoint: { checkpoints } });
     } catch (error) {
       this.#options.log.debug({ error }, 'failed to checkpoint leases');
-      for (const { id } of checkpoints) this.checkpointed(id);
+      for (const { id } of checkpoints) this.#checkpointed(id);
     }
   }
 }

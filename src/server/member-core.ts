@@ -6,19 +6,18 @@
 import type { Input } from '../format/proto/field.ts';
 import type { ResponseHeader } from '../format/proto/kvpb.ts';
 import type { ConfChange } from '../format/proto/raftpb.ts';
-import { ALARM_ACTION, ALARM_TYPE } from '../format/proto/rpcpb.ts';
+import type { InternalRaftRequest } from '../format/proto/rpcpb.ts';
 import type { Applier, Outcome } from '../store/apply/applier.ts';
 import type { DurableBackend } from '../store/backend/backend.ts';
 import type { KeyValues } from '../store/mvcc/key-values.ts';
 import { zerosOf } from '../store/snap-file.ts';
 import { CommitCadence } from './commits.ts';
 import { Compactions } from './compactions.ts';
-import type { Applied, Core, Identity, Proposal } from './core.ts';
+import type { Applied, Core, Identity } from './core.ts';
 import type { Log } from './log.ts';
 import type { OpenedMember } from './member-options.ts';
 import { raftSnapshotOf } from './membership.ts';
 import { Proposer } from './propose.ts';
-import { Quota } from './quota.ts';
 import { rpcErrorOf } from './rpc-errors.ts';
 import { Snapshots } from './snapshots.ts';
 
@@ -26,8 +25,6 @@ export interface MemberCoreOptions {
   log: Log;
   /** Entries from one raft snapshot to the next. */
   snapshotCount: number;
-  /** Negative for no limit. */
-  quotaBytes: number;
   commitIntervalMs: number;
   commitChangesMax: number;
   requestSizeMax: number;
@@ -45,7 +42,6 @@ export class MemberCore implements Core {
   readonly term: number;
   readonly log: Log;
   readonly isReadOnly = false;
-  readonly quota: Quota;
   readonly #opened: OpenedMember;
   readonly #proposer: Proposer;
   readonly #cadence: CommitCadence;
@@ -92,7 +88,6 @@ export class MemberCore implements Core {
       log: raftLog,
       sink: {
         revisionNow: () => this.keys.revision,
-        applyRequest: (place, request) => this.#applied(place.index, applier.applyRequest(place, request)),
         apply: (entry) => this.#applied(entry.index, applier.apply(entry)),
       },
       term,
@@ -104,11 +99,6 @@ export class MemberCore implements Core {
       zeros: zerosOf(version),
       onFailure,
       onBatch: (_count, syncMs) => onTiming?.('sync', syncMs),
-    });
-    this.quota = new Quota({
-      limitBytes: options.quotaBytes,
-      sizeBytes: () => backend.sizeBytes,
-      raiseAlarm: () => this.#raiseNoSpace(),
     });
     if (this.keys.pending) void this.#compactions.run(this.keys.pending);
     this.#cadence.changed();
@@ -132,8 +122,8 @@ export class MemberCore implements Core {
     return { clusterId, memberId, revision, raftTerm: this.term };
   }
 
-  async propose(proposal: Proposal): Promise<Applied> {
-    return accepted(await this.#proposer.propose(proposal));
+  async propose(request: Input<InternalRaftRequest>): Promise<Applied> {
+    return accepted(await this.#proposer.propose(request));
   }
 
   async proposeChange(change: Input<ConfChange>): Promise<Applied> {
@@ -146,12 +136,6 @@ export class MemberCore implements Core {
     this.#snapshots.applied(index);
     if (!outcome.compaction) return outcome;
     return { ...outcome, compacted: this.#compactions.run(outcome.compaction) };
-  }
-
-  async #raiseNoSpace(): Promise<void> {
-    const alarm = { action: ALARM_ACTION.activate, memberId: this.identity.memberId, alarm: ALARM_TYPE.nospace };
-    this.log.warn({ alarm: 'NOSPACE' }, 'database has no room left; alarm raised');
-    await this.propose({ alarm });
   }
 
   /** Answers what was taken, commits, closes, and lets go of the directory. */

@@ -8,8 +8,8 @@ import { type ConfChange, confChange, ENTRY_TYPE, type HardState } from '../form
 import { type InternalRaftRequest, internalRaftRequest } from '../format/proto/rpcpb.ts';
 import type { EntryInput } from '../format/wal/frames.ts';
 import { RpcError, STATUS } from '../rpc/status.ts';
-import type { CommittedEntry, EntryPoint } from '../store/apply/applier.ts';
-import type { Applied, Proposal } from './core.ts';
+import type { CommittedEntry } from '../store/apply/applier.ts';
+import type { Applied } from './core.ts';
 import { isDiskFull } from './failures.ts';
 
 /** What the proposer needs of the log. */
@@ -22,7 +22,6 @@ export interface EntryLog {
 
 /** What it needs of the state machine. */
 export interface EntrySink {
-  applyRequest(place: EntryPoint, request: InternalRaftRequest): Omit<Applied, 'revision'>;
   apply(entry: CommittedEntry): Omit<Applied, 'revision'>;
   /** Of the store. */
   revisionNow(): number;
@@ -54,8 +53,6 @@ export interface ProposerOptions {
 interface Waiting {
   type: number;
   data: Uint8Array;
-  /** Absent for a membership change, which is decoded from its data. */
-  request: InternalRaftRequest | undefined;
   resolve(applied: Applied): void;
   reject(error: unknown): void;
 }
@@ -92,22 +89,20 @@ export class Proposer {
   }
 
   /** Resolves when the request is durable and applied; a rejection by the state machine is part of the outcome. */
-  async propose(proposal: Proposal): Promise<Applied> {
-    const header = { id: this.#options.nextRequestId(), username: '', authRevision: 0 };
-    const request = { ...proposal, id: 0n, header };
-    const data = internalRaftRequest.encode(request);
+  async propose(request: Input<InternalRaftRequest>): Promise<Applied> {
+    const data = internalRaftRequest.encode({ ...request, header: { id: this.#options.nextRequestId() } });
     if (data.length > this.#options.requestSizeMax)
       throw new RpcError(STATUS.invalidArgument, 'etcdserver: request is too large');
-    return this.#enqueue(ENTRY_TYPE.normal, data, request);
+    return this.#enqueue(ENTRY_TYPE.normal, data);
   }
 
   async proposeChange(change: Input<ConfChange>): Promise<Applied> {
     const { nextRequestId, zeros } = this.#options;
     const data = confChange.encode({ id: nextRequestId(), ...change }, { zeros });
-    return this.#enqueue(ENTRY_TYPE.confChange, data, undefined);
+    return this.#enqueue(ENTRY_TYPE.confChange, data);
   }
 
-  #enqueue(type: number, data: Uint8Array, request: InternalRaftRequest | undefined): Promise<Applied> {
+  #enqueue(type: number, data: Uint8Array): Promise<Applied> {
     const { pendingMax = PENDING_MAX } = this.#options;
     if (this.#isStopped || this.#failure !== undefined) throw this.#stopped();
     if (this.pendingCount >= pendingMax) {
@@ -115,7 +110,7 @@ export class Proposer {
       throw new RpcError(STATUS.resourceExhausted, 'etcdserver: too many requests');
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ type, data, request, resolve, reject });
+      this.#waiting.push({ type, data, resolve, reject });
       this.#schedule();
     });
   }
@@ -181,12 +176,11 @@ export class Proposer {
     return { term, vote: memberId, commit: this.committedIndex };
   }
 
-  #apply({ type, data, request, resolve, reject }: Waiting, index: number): void {
+  /** What is applied is decoded from what the log holds: a start that replays it does the same. */
+  #apply({ type, data, resolve, reject }: Waiting, index: number): void {
     const { sink, term } = this.#options;
     try {
-      const outcome = request
-        ? sink.applyRequest({ index, term }, request)
-        : sink.apply({ index, term, type, data });
+      const outcome = sink.apply({ index, term, type, data });
       this.appliedIndex = index;
       resolve({ ...outcome, revision: sink.revisionNow() });
     } catch (error) {

@@ -1,62 +1,28 @@
-/**
- * How large the database may grow. What would not fit is refused before it is proposed, and an alarm is raised that
- * refuses whatever needs room until an operator clears it. etcd v3.6 server/storage/quota.go.
- */
-import type { LeaseGrantRequest, PutRequest, RequestOp, TxnRequest } from '../format/proto/rpcpb.ts';
-import { RpcError, STATUS } from '../rpc/status.ts';
+/** How large the database may grow, and the alarm that says it is full. etcd v3.6 server/etcdserver/api/v3rpc/quota.go. */
+import { ALARM_ACTION, ALARM_TYPE } from '../format/proto/rpcpb.ts';
+import type { Core } from './core.ts';
+import { etcdError } from './rpc-errors.ts';
 
-/** What a request adds, as etcd reckons it: its bytes and a flat charge. */
-const KEY_COST = 256;
-const LEASE_COST = 64;
+/** 2 GiB, which 0 stands for. */
+const DEFAULT_BYTES = 2 * 1024 ** 3;
 
-export interface QuotaOptions {
-  /** Negative for none. */
-  limitBytes: number;
-  sizeBytes(): number;
-  /** Activates the alarm; once is enough. */
-  raiseAlarm(): Promise<void>;
+/** What a flag means: 0 is the default, a negative number no quota. */
+export function quotaOf(flagBytes: number): number {
+  return flagBytes === 0 ? DEFAULT_BYTES : flagBytes;
 }
 
-/** What may need room. */
-export interface Demand {
-  put?: PutRequest;
-  txn?: TxnRequest;
-  leaseGrant?: LeaseGrantRequest;
+/** Whether so many bytes more are within a quota; what costs nothing always is. */
+export function hasRoom({ sizeBytes }: { sizeBytes: number }, quotaBytes: number, cost: number): boolean {
+  return quotaBytes < 0 || cost === 0 || sizeBytes + cost < quotaBytes;
 }
 
-export class Quota {
-  readonly #options: QuotaOptions;
-  #raising: Promise<void> | undefined;
-
-  constructor(options: QuotaOptions) {
-    this.#options = options;
-  }
-
-  /** Throws RESOURCE_EXHAUSTED when there is no room, once the alarm stands. */
-  async assertRoom(demand: Demand): Promise<void> {
-    const { limitBytes, sizeBytes, raiseAlarm } = this.#options;
-    const cost = costOf(demand);
-    if (limitBytes < 0 || cost === 0 || sizeBytes() + cost < limitBytes) return;
-    this.#raising ??= raiseAlarm().finally(() => {
-      this.#raising = undefined;
-    });
-    await this.#raising;
-    throw new RpcError(STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded');
-  }
-}
-
-/** Bytes that a request may add. */
-export function costOf({ put, txn, leaseGrant }: Demand): number {
-  if (put) return costOfPut(put);
-  if (txn) return Math.max(costOfPuts(txn.success), costOfPuts(txn.failure));
-  return leaseGrant ? LEASE_COST : 0;
-}
-
-const costOfPut = ({ key, value }: PutRequest): number => KEY_COST + key.length + value.length;
-
-/** As in etcd, what nested transactions put is not counted. */
-function costOfPuts(ops: readonly RequestOp[]): number {
-  let cost = 0;
-  for (const { requestPut } of ops) if (requestPut) cost += costOfPut(requestPut);
-  return cost;
+/** Throws NOSPACE where a request of this cost would exceed the quota; the alarm is raised then. */
+export async function admit(core: Core, quotaBytes: number, cost: number): Promise<void> {
+  if (hasRoom(core.backend, quotaBytes, cost)) return;
+  const { memberId } = core.identity;
+  const alarm = ALARM_TYPE.nospace;
+  const isRaised = core.applier.alarms().some((one) => one.memberId === memberId && one.alarm === alarm);
+  // Differs from etcd, which writes an entry for every request that finds no room.
+  if (!isRaised) await core.propose({ alarm: { action: ALARM_ACTION.activate, memberId, alarm } });
+  throw etcdError('etcdserver: mvcc: database space exceeded');
 }

@@ -5,12 +5,15 @@ import { WatchHub } from '../store/mvcc/watch.ts';
 import type { Version } from '../store/schema/buckets.ts';
 import { MONOTONIC_CLOCK } from './clock.ts';
 import type { Core } from './core.ts';
-import { Lessor, shortestTtl } from './lessor.ts';
-import type { Demand } from './quota.ts';
+import { KeyFeed } from './key-feed.ts';
+import { Lessor } from './lessor.ts';
+import { admit } from './quota.ts';
 import { clusterService } from './services/cluster.ts';
+import { electionService } from './services/election.ts';
 import { Health, healthService } from './services/health.ts';
 import { kvService } from './services/kv.ts';
 import { leaseService } from './services/lease.ts';
+import { lockService } from './services/lock.ts';
 import { maintenanceService } from './services/maintenance.ts';
 import { watchService } from './services/watch.ts';
 
@@ -18,14 +21,12 @@ export interface ServicesOptions {
   /** The etcd that the server stands for, and the version it says it is: `3.6`, `3.6.16`. */
   emulated: Version;
   version: string;
+  /** Negative for no limit. */
   quotaBytes: number;
-  /** Throws when the database has no room for it. */
-  assertRoom(demand: Demand): Promise<void>;
   txnOperationsMax: number;
   requestSizeMax: number;
   progressNotifyMs: number;
   electionMs: number;
-  heartbeatMs: number;
   isLeaseCheckpointed: boolean;
 }
 
@@ -39,22 +40,29 @@ export interface Services {
 
 export function makeServices(core: Core, options: ServicesOptions): Services {
   const hub = new WatchHub(core.keys, core.backend);
-  core.keys.onRevision = (revision, changes) => hub.notify(revision, changes);
-  const lessor = makeLessor(core, options);
+  const feed = new KeyFeed();
+  core.keys.onRevision = (revision, changes) => {
+    hub.notify(revision, changes);
+    feed.publish(revision, changes);
+  };
+  const lessor = new Lessor({
+    leases: core.applier.leases,
+    propose: (request) => core.propose(request),
+    clock: MONOTONIC_CLOCK,
+    log: core.log,
+    extensionMs: options.electionMs,
+    isCheckpointing: options.isLeaseCheckpointed,
+  });
   const health = new Health();
+  const admitBytes = (bytes: number): Promise<void> => admit(core, options.quotaBytes, bytes);
   const methods = [
-    kvService(core, options),
+    kvService(core, { txnOperationsMax: options.txnOperationsMax, admit: admitBytes }),
     watchService(core, {
       hub,
       progressNotifyMs: options.progressNotifyMs,
-      fragmentBytes: options.requestSizeMax + RESPONSE_OVERHEAD,
+      fragmentBytes: options.requestSizeMax + REQUEST_OVERHEAD,
     }),
-    leaseService(core, {
-      lessor,
-      randomId: () => randomBytes(8).readBigUInt64BE(),
-      admit: () => options.assertRoom({ leaseGrant: { id: 0n, ttl: 0n } }),
-      shortestTtl: shortestTtl(options),
-    }),
+    leaseService(core, { lessor, randomId, admit: admitBytes }),
     clusterService(core),
     maintenanceService(core, {
       emulated: options.emulated,
@@ -64,29 +72,17 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
         health.isServing = !isRunning;
       },
     }),
+    lockService(core, { feed, randomId }),
+    electionService(core, { feed, randomId }),
   ];
   methods.push(healthService(health, namesOf(methods)));
   return { methods, hub, lessor, health };
 }
 
-/** What etcd adds to the size of a request for all that is around it. */
-export const RESPONSE_OVERHEAD = 512 * 1024;
+/** What a message may have beside a request of the largest size. */
+export const REQUEST_OVERHEAD = 512 * 1024;
 
-function makeLessor(core: Core, { electionMs, isLeaseCheckpointed }: ServicesOptions): Lessor {
-  const { leases } = core.applier;
-  const lessor = new Lessor({
-    leases: { ids: () => leases.list(), times: (id) => leases.get(id) },
-    propose: (proposal) => core.propose(proposal),
-    clock: MONOTONIC_CLOCK,
-    log: core.log,
-    extensionMs: electionMs,
-    isCheckpointing: isLeaseCheckpointed,
-  });
-  leases.onGrant = (id) => lessor.granted(id);
-  leases.onRevoke = (id) => lessor.revoked(id);
-  leases.onCheckpoint = (id) => lessor.checkpointed(id);
-  return lessor;
-}
+const randomId = (): bigint => randomBytes(8).readBigUInt64BE();
 
 function namesOf(methods: readonly Methods[]): string[] {
   const paths = methods.flatMap(({ unary = {}, stream = {} }) => [...Object.keys(unary), ...Object.keys(stream)]);

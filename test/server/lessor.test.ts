@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ToolError } from '../../src/errors.ts';
 import type { Input } from '../../src/format/proto/field.ts';
 import type { InternalRaftRequest } from '../../src/format/proto/rpcpb.ts';
-import { type LeaseTimes, Lessor, type LessorOptions, shortestTtl } from '../../src/server/lessor.ts';
+import { type LeaseTable, Lessor, type LessorOptions, shortestTtl } from '../../src/server/lessor.ts';
 import { STATUS } from '../../src/rpc/status.ts';
 import { FakeClock } from './fake-clock.ts';
 
@@ -12,7 +12,14 @@ type Request = Input<InternalRaftRequest>;
 /** A lessor over a table of leases; what it proposes is applied at once, unless a test holds or refuses it. */
 class Bench {
   readonly clock = new FakeClock();
-  readonly table = new Map<bigint, LeaseTimes>();
+  readonly table = new Map<bigint, { ttl: number; remainingTtl: number; keyCount: number }>();
+  readonly leases: LeaseTable = {
+    list: () => [...this.table.keys()],
+    get: (id) => this.table.get(id),
+    onGrant: undefined,
+    onRevoke: undefined,
+    onCheckpoint: undefined,
+  };
   readonly proposals: Request[] = [];
   readonly warnings: string[] = [];
   readonly lessor: Lessor;
@@ -22,7 +29,7 @@ class Bench {
 
   constructor(options: Partial<LessorOptions> = {}) {
     this.lessor = new Lessor({
-      leases: { ids: () => this.table.keys(), times: (id) => this.table.get(id) },
+      leases: this.leases,
       propose: async (request) => {
         this.proposals.push(request);
         await this.gate;
@@ -42,19 +49,24 @@ class Bench {
     });
   }
 
+  /** A lease that is there before the lessor is started. */
+  hold(id: bigint, ttl: number, remainingTtl = 0): void {
+    this.table.set(id, { ttl, remainingTtl, keyCount: 0 });
+  }
+
   grant(id: bigint, ttl: number, remainingTtl = 0): void {
-    this.table.set(id, { ttl, remainingTtl });
-    this.lessor.granted(id);
+    this.hold(id, ttl, remainingTtl);
+    this.leases.onGrant!(id, ttl);
   }
 
   #apply({ leaseRevoke, leaseCheckpoint }: Request): void {
     if (leaseRevoke) {
       this.table.delete(leaseRevoke.id!);
-      this.lessor.revoked(leaseRevoke.id!);
+      this.leases.onRevoke!(leaseRevoke.id!);
     }
     for (const { id, remainingTtl } of leaseCheckpoint?.checkpoints ?? []) {
       this.table.get(id!)!.remainingTtl = Number(remainingTtl);
-      this.lessor.checkpointed(id!);
+      this.leases.onCheckpoint!(id!, Number(remainingTtl));
     }
   }
 
@@ -77,8 +89,8 @@ test('a lease is revoked when its time is over, and not before', async () => {
 
 test('a start gives each lease what is left of it and an election timeout more', async () => {
   const bench = new Bench();
-  bench.table.set(1n, { ttl: 100, remainingTtl: 0 });
-  bench.table.set(2n, { ttl: 100, remainingTtl: 40 });
+  bench.hold(1n, 100);
+  bench.hold(2n, 100, 40);
   bench.lessor.start();
   assert.deepEqual(bench.lessor.standing(1n), { grantedTtl: 100, ttl: 101 });
   assert.deepEqual(bench.lessor.standing(2n), { grantedTtl: 100, ttl: 41 });
@@ -195,7 +207,7 @@ test('while the log does not answer, no more than 500 revocations wait', async (
 
 test('leases that would end together after a start are spread, and none ends early', async () => {
   const bench = new Bench();
-  for (let id = 1n; id <= 2000n; id++) bench.table.set(id, { ttl: 10, remainingTtl: 0 });
+  for (let id = 1n; id <= 2000n; id++) bench.hold(id, 10);
   bench.lessor.start();
   await bench.clock.advance(10_900);
   assert.equal(bench.revoked.length, 0);
@@ -227,7 +239,7 @@ test('without being asked for it, nothing is checkpointed', async () => {
 
 test('a renewal takes back the checkpoint, and gives all of the TTL', async () => {
   const bench = new Bench();
-  bench.table.set(1n, { ttl: 1000, remainingTtl: 40 });
+  bench.hold(1n, 1000, 40);
   bench.lessor.start();
   assert.equal(await bench.lessor.renew(1n), 1000);
   assert.deepEqual(bench.proposals, [{ leaseCheckpoint: { checkpoints: [{ id: 1n, remainingTtl: 0n }] } }]);
@@ -256,6 +268,18 @@ test('once stopped it revokes nothing, and renewals are told so', async () => {
     status: STATUS.unavailable,
     message: 'etcdserver: server stopped',
   });
+});
+
+test('it counts what becomes of leases', async () => {
+  const bench = new Bench();
+  bench.lessor.start();
+  for (const id of [1n, 2n, 3n]) bench.grant(id, 5);
+  await bench.lessor.renew(1n);
+  await bench.lessor.renew(9n);
+  bench.table.delete(2n);
+  bench.leases.onRevoke!(2n);
+  await bench.clock.advance(6000);
+  assert.deepEqual(bench.lessor.counts, { granted: 3, renewed: 1, revoked: 3, expired: 2 });
 });
 
 test('without leases no timer runs', async () => {

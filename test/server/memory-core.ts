@@ -3,11 +3,9 @@ import { MemorySource } from '../../src/bytes/source.ts';
 import { ENTRY_TYPE, type ConfChange, confChange } from '../../src/format/proto/raftpb.ts';
 import type { Input } from '../../src/format/proto/field.ts';
 import type { ResponseHeader } from '../../src/format/proto/kvpb.ts';
-import { lease as leaseMessage } from '../../src/format/proto/leasepb.ts';
 import { encodeMember, type Member } from '../../src/format/proto/member-json.ts';
 import { type InternalRaftRequest, internalRaftRequest } from '../../src/format/proto/rpcpb.ts';
 import type { Applied, Core, Identity, Log } from '../../src/server/core.ts';
-import type { LeaseTable, Lessor } from '../../src/server/lessor.ts';
 import { readOnlyError, rpcErrorOf } from '../../src/server/rpc-errors.ts';
 import { Applier } from '../../src/store/apply/applier.ts';
 import type { DurableBackend, DurableView } from '../../src/store/backend/backend.ts';
@@ -80,8 +78,6 @@ export class MemoryCore implements Core {
     warn: (_fields, message) => void this.told.push(['warn', message]),
     error: (_fields, message) => void this.told.push(['error', message]),
   };
-  /** Called after each request that was applied. */
-  onApplied: (request: Input<InternalRaftRequest>) => void = () => {};
 
   constructor({ isReadOnly = false, members = [MEMBER], clusterVersion = '3.6.0' }: MemoryCoreOptions = {}) {
     const put = (bucket: string, key: string, value: Uint8Array): void =>
@@ -107,9 +103,7 @@ export class MemoryCore implements Core {
   async propose(request: Input<InternalRaftRequest>): Promise<Applied> {
     if (this.isReadOnly) throw readOnlyError();
     this.proposals.push(request);
-    const outcome = await this.#apply(internalRaftRequest.encode(request), ENTRY_TYPE.normal);
-    this.onApplied(request);
-    return outcome;
+    return this.#apply(internalRaftRequest.encode(request), ENTRY_TYPE.normal);
   }
 
   async proposeChange(change: Input<ConfChange>): Promise<Applied> {
@@ -121,26 +115,7 @@ export class MemoryCore implements Core {
   async #apply(data: Uint8Array, type: number): Promise<Applied> {
     await Promise.resolve();
     const outcome = this.applier.apply({ index: ++this.appliedIndex, term: this.term, type, data });
-    if (outcome.rejection !== undefined) throw rpcErrorOf(outcome.rejection);
+    if (outcome.rejection) throw rpcErrorOf(outcome.rejection);
     return { ...outcome, revision: this.keys.revision };
-  }
-
-  /** Has a lessor told of the leases that come and go. */
-  tell(lessor: Lessor): void {
-    this.onApplied = ({ leaseGrant, leaseRevoke, leaseCheckpoint }) => {
-      if (leaseGrant) lessor.granted(leaseGrant.id!);
-      if (leaseRevoke) lessor.revoked(leaseRevoke.id!);
-      for (const { id } of leaseCheckpoint?.checkpoints ?? []) lessor.checkpointed(id!);
-    };
-  }
-
-  /** What a lessor is given. */
-  leaseTable(): LeaseTable {
-    const rows = (): Array<{ id: bigint; ttl: number; remainingTtl: number }> =>
-      [...this.backend.scan('lease')].map(({ value }) => leaseMessage.decode(value));
-    return {
-      ids: () => rows().map(({ id }) => id),
-      times: (wanted) => rows().find(({ id }) => id === wanted),
-    };
   }
 }

@@ -36,13 +36,9 @@ function proposerOver(log: SlowLog, over: Partial<ProposerOptions> = {}) {
     log,
     sink: {
       revisionNow: () => 7,
-      applyRequest({ index }) {
+      apply({ index, type }) {
         applied.push(index);
-        return { what: 'put' };
-      },
-      apply({ index }) {
-        applied.push(index);
-        return { what: 'confChange' };
+        return { what: type === ENTRY_TYPE.confChange ? 'confChange' : 'leaseGrant' };
       },
     },
     term: 3,
@@ -72,7 +68,7 @@ test('requests of one turn become one write, and are applied only once it is dur
   assert.deepEqual(applied, []);
   assert.equal(proposer.committedIndex, 10);
   log.syncs[0]!.end();
-  assert.deepEqual(await all, Array(3).fill({ what: 'put', revision: 7 }));
+  assert.deepEqual(await all, Array(3).fill({ what: 'leaseGrant', revision: 7 }));
   assert.deepEqual(applied, [11, 12, 13]);
   assert.equal(proposer.appliedIndex, 13);
 });

@@ -1,56 +1,38 @@
-/** What needs how much room, and what happens when there is none. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type PutRequest, putRequest, txnRequest } from '../../src/format/proto/rpcpb.ts';
+import { ALARM_TYPE } from '../../src/format/proto/rpcpb.ts';
 import { STATUS } from '../../src/rpc/status.ts';
-import { costOf, Quota } from '../../src/server/quota.ts';
+import { admit, hasRoom, quotaOf } from '../../src/server/quota.ts';
+import { MEMBER } from '../store/database-builder.ts';
+import { MemoryCore } from './memory-core.ts';
 
-const put = (valueSize: number): PutRequest =>
-  putRequest.decode(putRequest.encode({ key: Buffer.from('key'), value: Buffer.alloc(valueSize, 1) }));
+test('0 stands for 2 GiB, and a negative number for none', () => {
+  assert.deepEqual([quotaOf(0), quotaOf(-1), quotaOf(5)], [2_147_483_648, -1, 5]);
+});
 
-function quotaOf(limitBytes: number, sizeBytes: number) {
-  const alarms: number[] = [];
-  const quota = new Quota({
-    limitBytes,
-    sizeBytes: () => sizeBytes,
-    async raiseAlarm() {
-      alarms.push(alarms.length);
-      await new Promise((resolve) => setImmediate(resolve));
-    },
+for (const [quota, cost, expected] of [
+  [1000, 99, true],
+  [1000, 100, false],
+  [1000, 0, true],
+  [500, 0, true],
+  [-1, 1e12, true],
+] as const) {
+  test(`a database of 900 bytes under a quota of ${quota}: room for ${cost} more is ${expected}`, () => {
+    assert.equal(hasRoom({ sizeBytes: 900 }, quota, cost), expected);
   });
-  return { quota, alarms };
 }
 
-test('a put costs its bytes and a flat charge, a transaction its dearer branch', () => {
-  assert.equal(costOf({ put: put(100) }), 256 + 3 + 100);
-  const one = { requestPut: put(10) };
-  const success = [one, { requestRange: { key: Buffer.from('x') } }];
-  const txn = txnRequest.decode(txnRequest.encode({ success, failure: [one, one] }));
-  assert.equal(costOf({ txn }), 2 * (256 + 3 + 10));
-  assert.equal(costOf({ leaseGrant: { id: 1n, ttl: 5n } }), 64);
-});
-
-test('what fits is let through, what reaches the limit is not', async () => {
-  const { quota, alarms } = quotaOf(1000, 1000 - 269 - 1);
-  await quota.assertRoom({ put: put(10) });
-  assert.equal(alarms.length, 0);
-  await assert.rejects(quota.assertRoom({ put: put(11) }), {
-    status: STATUS.resourceExhausted,
-    message: 'etcdserver: mvcc: database space exceeded',
-  });
-  assert.equal(alarms.length, 1);
-});
-
-test('many that are refused at once raise one alarm', async () => {
-  const { quota, alarms } = quotaOf(10, 1000);
-  await Promise.all([1, 2, 3].map((size) => assert.rejects(quota.assertRoom({ put: put(size) }))));
-  assert.equal(alarms.length, 1);
-});
-
-test('transactions that only read or delete need no room, and a negative limit is none', async () => {
-  const txn = txnRequest.decode(
-    txnRequest.encode({ success: [{ requestDeleteRange: { key: Buffer.from('x') } }] }),
-  );
-  await quotaOf(10, 1000).quota.assertRoom({ txn });
-  await quotaOf(-1, 1000).quota.assertRoom({ put: put(1) });
+test('what finds no room raises the alarm once', async () => {
+  const core = new MemoryCore();
+  await admit(core, 30_000, 500);
+  assert.deepEqual(core.applier.alarms(), []);
+  for (let i = 0; i < 3; i++) {
+    await assert.rejects(admit(core, 20_500, 500), {
+      status: STATUS.resourceExhausted,
+      message: 'etcdserver: mvcc: database space exceeded',
+    });
+  }
+  const alarms = core.applier.alarms().map(({ memberId, alarm }) => [memberId, alarm]);
+  assert.deepEqual(alarms, [[MEMBER.id, ALARM_TYPE.nospace]]);
+  assert.equal(core.proposals.length, 1);
 });

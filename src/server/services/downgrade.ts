@@ -23,61 +23,88 @@ type Answer = Input<Value<typeof downgradeResponse>>;
 
 /** `emulated`: the etcd that the server stands for, to which a cancelled downgrade returns. */
 export function downgradeHandler(core: Core, emulated: Version): UnaryHandler {
+  const downgrade = new Downgrade(core, emulated);
   return unary(downgradeRequest, downgradeResponse, ({ action, version }) => {
     switch (action) {
       case DOWNGRADE_ACTION.validate:
-        return validate(core, version).answer;
+        return downgrade.answer(downgrade.validate(version).current);
       case DOWNGRADE_ACTION.enable:
-        return enable(core, version);
+        return downgrade.enable(version);
       case DOWNGRADE_ACTION.cancel:
-        return cancel(core, emulated);
+        return downgrade.cancel();
       default:
         throw new RpcError(STATUS.unknown, 'etcdserver: unknown method');
     }
   });
 }
 
-/** What is answered names the version that the cluster has before. */
-function validate(core: Core, version: string): { target: MinorVersion; answer: Answer } {
-  const target = parseVersion(version);
-  if (!target) throw etcdError('etcdserver: wrong downgrade target version format');
-  const current = clusterVersionOf(core.backend);
-  if (!current) throw etcdError('etcdserver: cluster version not found during downgrade');
-  if (target.major !== current.major || target.minor !== current.minor - 1)
-    throw etcdError('etcdserver: invalid downgrade target version');
-  if (downgradeOf(core.backend).isEnabled)
-    throw etcdError('etcdserver: cluster has a downgrade job in progress');
-  return { target, answer: { header: core.header(), version: formatMinor(current) } };
-}
+class Downgrade {
+  readonly #core: Core;
+  readonly #emulated: Version;
+  /** 3.5 knows the requests, and does nothing about them until an older etcd is started. */
+  readonly #isMarkOnly: boolean;
 
-async function enable(core: Core, version: string): Promise<Answer> {
-  try {
-    const { target, answer } = validate(core, version);
-    await core.propose({ downgradeInfoSet: { enabled: true, ver: formatFull(target) } });
-    await become(core, target);
-    core.log.info({ 'target-version': formatFull(target) }, 'The server is ready to downgrade');
-    return { ...answer, header: core.header() };
-  } catch (error) {
-    core.log.warn({ error: rpcErrorOf(error).message }, 'reject downgrade request');
-    throw error;
+  constructor(core: Core, emulated: Version) {
+    this.#core = core;
+    this.#emulated = emulated;
+    this.#isMarkOnly = emulated === '3.4' || emulated === '3.5';
   }
-}
 
-async function cancel(core: Core, emulated: Version): Promise<Answer> {
-  const current = clusterVersionOf(core.backend);
-  if (!current) throw etcdError('etcdserver: cluster version not found during downgrade');
-  if (!downgradeOf(core.backend).isEnabled) {
-    // Since 3.6 the client is not told.
-    if (emulated === '3.5') throw etcdError('etcdserver: no inflight downgrade job');
-    core.log.warn({ error: 'etcdserver: no inflight downgrade job' }, 'failed to cancel downgrade');
-  } else {
-    await core.propose({ downgradeInfoSet: { enabled: false, ver: '' } });
-    await become(core, parseVersion(emulated)!);
+  /** Names the version that the cluster had when it was asked. */
+  answer(version: MinorVersion): Answer {
+    const text = this.#isMarkOnly ? formatFull(version) : formatMinor(version);
+    return { header: this.#core.header(), version: text };
   }
-  return { header: core.header(), version: formatMinor(current) };
-}
 
-async function become(core: Core, version: MinorVersion): Promise<void> {
-  await core.propose({ clusterVersionSet: { ver: formatFull(version) } });
-  setStorageVersion(core.backend, version);
+  #current(): MinorVersion {
+    const current = clusterVersionOf(this.#core.backend);
+    if (!current) throw etcdError('etcdserver: cluster version not found during downgrade');
+    return current;
+  }
+
+  validate(version: string): { current: MinorVersion; target: MinorVersion } {
+    const target = parseVersion(version);
+    if (!target) throw etcdError('etcdserver: wrong downgrade target version format');
+    const current = this.#current();
+    if (target.major !== current.major || target.minor !== current.minor - 1)
+      throw etcdError('etcdserver: invalid downgrade target version');
+    if (downgradeOf(this.#core.backend).isEnabled)
+      throw etcdError('etcdserver: cluster has a downgrade job in progress');
+    return { current, target };
+  }
+
+  async enable(version: string): Promise<Answer> {
+    const { log } = this.#core;
+    try {
+      const { current, target } = this.validate(version);
+      const ver = formatFull(target);
+      await this.#core.propose({ downgradeInfoSet: { enabled: true, ver } });
+      await this.#become(target);
+      log.info({ 'target-version': ver }, 'The server is ready to downgrade');
+      return this.answer(current);
+    } catch (error) {
+      log.warn({ error: rpcErrorOf(error).message }, 'reject downgrade request');
+      throw error;
+    }
+  }
+
+  async cancel(): Promise<Answer> {
+    const current = this.#current();
+    if (downgradeOf(this.#core.backend).isEnabled) {
+      await this.#core.propose({ downgradeInfoSet: { enabled: false, ver: '' } });
+      await this.#become(parseVersion(this.#emulated)!);
+    } else {
+      const error = etcdError('etcdserver: no inflight downgrade job');
+      // Since 3.6 the client is not told.
+      if (this.#isMarkOnly) throw error;
+      this.#core.log.warn({ error: error.message }, 'failed to cancel downgrade');
+    }
+    return this.answer(current);
+  }
+
+  async #become(version: MinorVersion): Promise<void> {
+    if (this.#isMarkOnly) return;
+    await this.#core.propose({ clusterVersionSet: { ver: formatFull(version) } });
+    setStorageVersion(this.#core.backend, version);
+  }
 }

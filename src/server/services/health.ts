@@ -6,6 +6,7 @@ import {
 } from '../../format/proto/concurrency-services.ts';
 import type { Methods, Stream } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
+import { Waker } from '../waker.ts';
 import { sendWaiting, serverStream, unary } from './method.ts';
 
 type ServingStatus = (typeof SERVING_STATUS)[keyof typeof SERVING_STATUS];
@@ -55,25 +56,17 @@ export function healthService(health: Health, services: readonly string[]): Meth
 
 /** Changes that a slow client did not see are passed over: it is told the last one. */
 async function watch(health: Health, status: () => ServingStatus, call: Stream): Promise<void> {
-  let last: ServingStatus | undefined;
-  while (!call.signal.aborted) {
-    const now = status();
-    if (now === last) await changed(health, call.signal);
-    else {
+  const waker = new Waker();
+  const stop = health.listen(() => waker.wake());
+  call.signal.addEventListener('abort', () => waker.wake(), { once: true });
+  try {
+    for (let last: ServingStatus | undefined; !call.signal.aborted; await waker.wait()) {
+      const now = status();
+      if (now === last) continue;
       last = now;
       await sendWaiting(call, healthCheckResponse.encode({ status: now }));
     }
+  } finally {
+    stop();
   }
-}
-
-function changed(health: Health, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = (): void => {
-      stop();
-      signal.removeEventListener('abort', wake);
-      resolve();
-    };
-    const stop = health.listen(wake);
-    signal.addEventListener('abort', wake, { once: true });
-  });
 }

@@ -21,23 +21,23 @@ import {
   txnRequest,
 } from '../../format/proto/rpcpb.ts';
 import type { Methods } from '../../rpc/seam.ts';
+import { costOf } from '../../store/apply/quota.ts';
 import { answerRange } from '../../store/apply/range.ts';
 import { applyTxn } from '../../store/apply/txn.ts';
 import type { Core } from '../core.ts';
-import type { Demand } from '../quota.ts';
 import { checkDelete, checkPut, checkRange, checkTxn } from './kv-checks.ts';
 import { unary } from './method.ts';
 
 export interface KvOptions {
   /** Operations in one list of a transaction. */
   txnOperationsMax: number;
-  /** Throws when the database has no room for it. */
-  assertRoom(demand: Demand): Promise<void>;
+  /** Throws NOSPACE when so many bytes exceed the quota, after it has raised the alarm. */
+  admit(bytes: number): Promise<void>;
 }
 
 const SERVICE = '/etcdserverpb.KV';
 
-export function kvService(core: Core, { txnOperationsMax, assertRoom }: KvOptions): Methods {
+export function kvService(core: Core, { txnOperationsMax, admit }: KvOptions): Methods {
   return {
     unary: {
       [`${SERVICE}/Range`]: unary(rangeRequest, rangeResponse, (request) => {
@@ -47,7 +47,7 @@ export function kvService(core: Core, { txnOperationsMax, assertRoom }: KvOption
 
       [`${SERVICE}/Put`]: unary(putRequest, putResponse, async (put) => {
         checkPut(put);
-        await assertRoom({ put });
+        await admit(costOf({ put }));
         const { response, revision } = await core.propose({ put });
         return { ...(response as PutResponse), header: core.header(revision) };
       }),
@@ -61,7 +61,7 @@ export function kvService(core: Core, { txnOperationsMax, assertRoom }: KvOption
       [`${SERVICE}/Txn`]: unary(txnRequest, txnResponse, async (txn) => {
         checkTxn(txn, txnOperationsMax);
         if (isReadOnly(txn)) return { ...applyTxn(core.applier, txn), header: core.header() };
-        await assertRoom({ txn });
+        await admit(costOf({ txn }));
         const { response, revision } = await core.propose({ txn });
         return { ...(response as TxnResponse), header: core.header(revision) };
       }),

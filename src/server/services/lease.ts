@@ -12,12 +12,12 @@ import {
 import { leaseGrantRequest, type LeaseGrantRequest, leaseRevokeRequest } from '../../format/proto/rpcpb.ts';
 import type { Methods } from '../../rpc/seam.ts';
 import type { Core } from '../core.ts';
+import { freshLeaseId } from '../lease-ids.ts';
 import type { Lessor } from '../lessor.ts';
 import { decodeRequest, sendWaiting, stream, unary } from './method.ts';
 
 /** What a lease is taken to need of the quota. */
 const LEASE_BYTES = 64;
-const POSITIVE = (1n << 63n) - 1n;
 const GONE = -1n;
 
 export interface LeaseServiceOptions {
@@ -26,8 +26,6 @@ export interface LeaseServiceOptions {
   randomId: () => bigint;
   /** Throws NOSPACE when so many bytes exceed the quota, after it has raised the alarm. */
   admit: (bytes: number) => Promise<void>;
-  /** Seconds; shorter grants get it. */
-  shortestTtl: number;
 }
 
 export function leaseService(core: Core, options: LeaseServiceOptions): Methods {
@@ -37,12 +35,9 @@ export function leaseService(core: Core, options: LeaseServiceOptions): Methods 
 
   const grant = async (request: LeaseGrantRequest): Promise<{ id: bigint; ttl: bigint }> => {
     await options.admit(LEASE_BYTES);
-    const id = request.id === 0n ? freshId(core, options.randomId) : request.id;
-    // Written down as it will be granted, so that whoever replays the log grants the same.
-    const shortest = BigInt(options.shortestTtl);
-    const ttl = request.ttl < shortest ? shortest : request.ttl;
-    await core.propose({ leaseGrant: { id, ttl } });
-    return { id, ttl };
+    const id = request.id === 0n ? freshLeaseId(core.applier.leases, options.randomId) : request.id;
+    const { response } = await core.propose({ leaseGrant: { id, ttl: request.ttl } });
+    return response as { id: bigint; ttl: bigint };
   };
 
   return {
@@ -88,12 +83,4 @@ export function leaseService(core: Core, options: LeaseServiceOptions): Methods 
       }),
     },
   };
-}
-
-/** An id that is positive as an int64, and that no lease has. */
-export function freshId(core: Core, randomId: () => bigint): bigint {
-  for (;;) {
-    const id = randomId() & POSITIVE;
-    if (id !== 0n && !core.applier.leases.has(id)) return id;
-  }
 }

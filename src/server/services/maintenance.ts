@@ -23,7 +23,6 @@ import {
   alarmRequest,
 } from '../../format/proto/rpcpb.ts';
 import type { Call, Methods } from '../../rpc/seam.ts';
-import { RpcError, STATUS } from '../../rpc/status.ts';
 import type { DurableView } from '../../store/backend/backend.ts';
 import type { Version } from '../../store/schema/buckets.ts';
 import { hashContent, hashKeys } from '../content-hash.ts';
@@ -45,6 +44,7 @@ export interface MaintenanceOptions {
 }
 
 export function maintenanceService(core: Core, options: MaintenanceOptions): Methods {
+  const defragment = defragmenter(core, options);
   const isSince36 = options.emulated !== '3.5' && options.emulated !== '3.4';
   return {
     unary: {
@@ -56,14 +56,10 @@ export function maintenanceService(core: Core, options: MaintenanceOptions): Met
         ...statusOf(core, options),
         ...(isSince36 ? detailsOf(core, options) : {}),
       })),
-      '/etcdserverpb.Maintenance/Defragment': unary(
-        defragmentRequest,
-        defragmentResponse,
-        async (): Promise<object> => {
-          await defragment(core, options);
-          return {};
-        },
-      ),
+      '/etcdserverpb.Maintenance/Defragment': unary(defragmentRequest, defragmentResponse, async () => {
+        await defragment();
+        return {};
+      }),
       '/etcdserverpb.Maintenance/Hash': unary(hashRequest, hashResponse, (_request, call) =>
         onView(core, async ({ source }) => {
           const hash = await hashContent(source, pacerOf(call));
@@ -98,25 +94,15 @@ export function maintenanceService(core: Core, options: MaintenanceOptions): Met
   };
 }
 
-/** Gives the alarms that were asked for, or the one that was changed. */
-async function changeAlarms(core: Core, request: AlarmRequest): Promise<AlarmMember[]> {
-  const { action, memberId, alarm } = request;
-  const isMeant = (one: AlarmMember): boolean => one.memberId === memberId && one.alarm === alarm;
-  switch (action) {
-    case ALARM_ACTION.get:
-      // Differs from etcd, which writes an entry to its log for every look.
-      return core.applier.alarms().filter((one) => alarm === ALARM_TYPE.none || one.alarm === alarm);
-    case ALARM_ACTION.activate:
-      await core.propose({ alarm: request });
-      return core.applier.alarms().filter(isMeant);
-    case ALARM_ACTION.deactivate: {
-      const before = core.applier.alarms().filter(isMeant);
-      await core.propose({ alarm: request });
-      return before;
-    }
-    default:
-      throw new RpcError(STATUS.unknown, `etcdserver: there is no alarm action ${action}`);
-  }
+/** Gives the alarms that were asked for, or the one that was meant. */
+async function changeAlarms(core: Core, request: AlarmRequest): Promise<readonly AlarmMember[]> {
+  // Differs from etcd, which writes an entry to its log for every look.
+  if (request.action === ALARM_ACTION.get)
+    return core.applier
+      .alarms()
+      .filter(({ alarm }) => request.alarm === ALARM_TYPE.none || alarm === request.alarm);
+  const { response } = await core.propose({ alarm: request });
+  return (response as { alarms: readonly AlarmMember[] }).alarms;
 }
 
 type StatusAnswer = Input<Value<typeof statusResponse>>;
@@ -156,19 +142,28 @@ function showAlarm({ memberId, alarm }: AlarmMember, emulated: Version): string 
   return emulated === '3.7' ? fields.join(' ') : fields.map((field) => `${field} `).join('');
 }
 
-async function defragment(core: Core, { onDefrag }: MaintenanceOptions): Promise<void> {
-  if (core.isReadOnly) throw readOnlyError();
-  core.log.info({}, 'starting defragment');
-  onDefrag?.(true);
-  try {
-    await core.backend.defrag();
-    core.log.info({}, 'finished defragment');
-  } catch (error) {
-    core.log.warn({ error }, 'failed to defragment');
-    throw error;
-  } finally {
-    onDefrag?.(false);
-  }
+/** Rewrites the database; one call after the other. */
+function defragmenter(core: Core, { onDefrag }: MaintenanceOptions): () => Promise<void> {
+  const run = async (): Promise<void> => {
+    core.log.info({}, 'starting defragment');
+    onDefrag?.(true);
+    try {
+      await core.backend.defrag();
+      core.log.info({}, 'finished defragment');
+    } catch (error) {
+      core.log.warn({ error }, 'failed to defragment');
+      throw error;
+    } finally {
+      onDefrag?.(false);
+    }
+  };
+  let last = Promise.resolve();
+  return () => {
+    if (core.isReadOnly) throw readOnlyError();
+    const next = last.then(run);
+    last = next.catch(() => {});
+    return next;
+  };
 }
 
 /** The state as it is now; what is put later is not in it. */
