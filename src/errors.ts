@@ -62,6 +62,7 @@ export const CODES = {
   'apply.rejected': 'a request in the log that servers refused, and that changed nothing',
   'apply.password': 'a plain password in the log, from which every member made another text',
   'apply.confchange': 'a change of the membership that no etcd writes',
+  'backup.short': 'the server stopped before the backup was whole',
   'backup.changing': 'the database changed while it was read',
 
   'proto.malformed': 'a message does not decode',
@@ -115,7 +116,8 @@ export const CODES = {
 
   'rpc.status': 'a call over the API ended with a status',
   'server.listen': 'an address to listen on cannot be had',
-  'server.config': 'the configuration of the server contradicts itself, or asks for what one member cannot be',
+  'server.config':
+    'the configuration of the server contradicts itself, or asks for what one member cannot be',
   'server.cluster': 'the directory is that of a member of a larger cluster',
   'server.auth': 'authentication is enabled, and this build cannot enforce it',
   'server.stopped': 'the server has stopped taking requests',
