@@ -62,6 +62,7 @@ export const CODES = {
   'apply.rejected': 'a request in the log that servers refused, and that changed nothing',
   'apply.password': 'a plain password in the log, from which every member made another text',
   'apply.confchange': 'a change of the membership that no etcd writes',
+  'backup.short': 'the server stopped before the backup was whole',
   'backup.changing': 'the database changed while it was read',
 
   'proto.malformed': 'a message does not decode',

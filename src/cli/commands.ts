@@ -86,13 +86,24 @@ export const COMMANDS: readonly CommandRow[] = [
   }),
   row({
     path: ['snapshot', 'save'],
-    summary: "Make a backup from a stopped member's directory, with what only its log holds",
+    summary: "Make a backup from a running server, or from a stopped member's directory with its log",
     detail:
-      'The database of a member lags behind its log: a copy of member/snap/db loses the last writes that were acknowledged. Here the log is applied as a server would, every record is checked, and the backup appears only when it has been verified. Where other members vote, what the log does not show to be committed is left out, and said. The directory is not changed.',
+      'From a server: what it sends is checked while it comes and verified in full, and the backup appears only then. From a directory: the database of a member lags behind its log: a copy of member/snap/db loses the last writes that were acknowledged. Here the log is applied as a server would, every record is checked, and the backup appears only when it has been verified. Where other members vote, what the log does not show to be committed is left out, and said. The directory is not changed.',
     operands: { usage: '', min: 0, max: 0, upstream: 'own' },
-    flags: ['data-dir', 'wal-dir', 'output'],
-    required: ['data-dir', 'output'],
+    flags: [
+      'endpoints',
+      'data-dir',
+      'wal-dir',
+      'output',
+      'cacert',
+      'cert',
+      'key',
+      'insecure-skip-tls-verify',
+      'dial-timeout',
+    ],
+    required: ['output'],
     examples: [
+      ['snapshot save --endpoints http://127.0.0.1:2379 -o backup.db', 'a server that runs'],
       ['snapshot save --data-dir /var/lib/etcd -o backup.db', 'a member that was killed, or lost its quorum'],
       [
         'snapshot save --data-dir /var/lib/etcd --wal-dir /wal -o backup.db',

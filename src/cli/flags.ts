@@ -84,6 +84,16 @@ export const FLAGS = {
     text: 'Go on where this host cannot lock a file; make sure that no etcd runs on it',
   },
 
+  endpoints: {
+    kind: 'list',
+    text: 'The running server to ask, http://host:port (also by ETCDCTL_ENDPOINTS)',
+  },
+  'dial-timeout': { kind: 'duration', default: '5s', text: 'Time to wait for a connection' },
+  cacert: { kind: 'text', text: 'Certificates of the authorities that may vouch for the server, as PEM' },
+  cert: { kind: 'text', text: 'Certificate to show to the server, as PEM' },
+  key: { kind: 'text', text: 'Key of that certificate' },
+  'insecure-skip-tls-verify': { kind: 'boolean', text: 'Take any certificate of the server' },
+
   name: { kind: 'text', text: 'Name of this member (default: default)' },
   'initial-cluster': {
     kind: 'text',

@@ -34,6 +34,8 @@ export interface ChannelOptions {
   /** For `https://` alone. */
   tls?: ChannelTls | undefined;
   messageSizeMax?: number | undefined;
+  /** Pings the server while calls are open; a ping that is not answered in time ends the connection. */
+  keepAlive?: { intervalMs: number; timeoutMs: number } | undefined;
 }
 
 interface Target {
@@ -48,6 +50,7 @@ export class Channel {
   readonly #options: ChannelOptions;
   readonly #scheme: string;
   #loss: string | undefined;
+  #openCalls = 0;
 
   private constructor(endpoint: string, session: ClientHttp2Session, options: ChannelOptions) {
     this.endpoint = endpoint;
@@ -75,6 +78,7 @@ export class Channel {
       ...(isSecure ? { ca: tls.ca, cert: tls.cert, key: tls.key, rejectUnauthorized: !tls.isInsecure } : {}),
     });
     const channel = new Channel(endpoint, session, options);
+    channel.#keepAlive();
     let timer: NodeJS.Timeout | undefined;
     let abort: (() => void) | undefined;
     try {
@@ -132,10 +136,35 @@ export class Channel {
       ...this.#options.metadata,
       ...options.metadata,
     });
+    this.#openCalls++;
+    request.on('close', () => this.#openCalls--);
     return new ClientStream(request, {
       ...options,
       messageSizeMax: this.#options.messageSizeMax ?? MESSAGE_SIZE_MAX,
       connectionLoss: () => (this.isClosed ? this.#whyClosed : undefined),
+    });
+  }
+
+  #keepAlive(): void {
+    const { keepAlive } = this.#options;
+    if (!keepAlive) return;
+    const session = this.#session;
+    const { intervalMs, timeoutMs } = keepAlive;
+    let death: NodeJS.Timeout | undefined;
+    const pulse = setInterval(() => {
+      if (this.#openCalls === 0 || death || session.destroyed) return;
+      death = setTimeout(() => {
+        this.#loss ??= `${this.endpoint} did not answer a ping within ${timeoutMs} ms`;
+        session.destroy();
+      }, timeoutMs);
+      session.ping(() => {
+        clearTimeout(death);
+        death = undefined;
+      });
+    }, intervalMs);
+    session.on('close', () => {
+      clearInterval(pulse);
+      clearTimeout(death);
     });
   }
 

@@ -29,7 +29,7 @@ const SESSION_MEMORY_MB = 1024;
 const CONTENT_TYPE = /^application\/grpc(?:[+;]|$)/;
 /** Cancelled calls, not long ago, that make it worth asking whether the connection still answers. */
 const SUSPICIOUS_RESETS = 50;
-const SUSPICION_TIMEOUT_MS = 5000;
+const SUSPICION_TIMEOUT_MAX_MS = 5000;
 /** What a session that ended gets to send its last frames, and an ending one to hear of it. */
 const LINGER_MS = 1000;
 
@@ -57,7 +57,6 @@ export class Connection implements CallHost {
   readonly #beganMs = performance.now();
   #openCalls = 0;
   #hasSettings = false;
-  #isExpelled = false;
   /** When something was last heard. */
   #heardMs = performance.now();
   #probeDeadlineMs: number | undefined;
@@ -95,16 +94,9 @@ export class Connection implements CallHost {
     session.once('remoteSettings', () => {
       this.#hasSettings = true;
     });
-    // Destroys itself then; the watch sees to the socket.
-    session.on('error', (error: Error) => {
-      if (this.#isExpelled || (error as NodeJS.ErrnoException).code === 'ECONNRESET') return;
-      this.stats.expelled.protocol++;
-      this.log?.warn({ peer: this.peer, error: error.message }, 'a connection failed');
-    });
-  }
-
-  get isGone(): boolean {
-    return this.#socket.destroyed;
+    // It destroys itself then, and its calls hear of it. Go clients end every connection in one: the GOAWAY they say
+    // good-bye with names a stream of their own, which nghttp2 takes for a breach of the protocol.
+    session.on('error', () => {});
   }
 
   /** Calls run to their end, new ones are for other connections. */
@@ -134,7 +126,6 @@ export class Connection implements CallHost {
 
   #expel(reason: keyof ServerStats['expelled'], debugData: string): void {
     if (this.#session.destroyed) return;
-    this.#isExpelled = true;
     this.stats.expelled[reason]++;
     this.log?.warn({ peer: this.peer, reason: debugData }, 'a connection was ended');
     const code = constants.NGHTTP2_ENHANCE_YOUR_CALM;
@@ -160,7 +151,7 @@ export class Connection implements CallHost {
     } else if (this.#probeDeadlineMs !== undefined) {
       if (nowMs > this.#probeDeadlineMs) this.#expel('silence', 'ping_timeout');
     } else if (this.#resets.levelAt(nowMs) > SUSPICIOUS_RESETS) {
-      this.#probe(nowMs + SUSPICION_TIMEOUT_MS);
+      this.#probe(nowMs + Math.min(this.limits.keepAliveTimeoutMs, SUSPICION_TIMEOUT_MAX_MS));
     } else if (nowMs - this.#heardMs >= this.limits.keepAliveIntervalMs) {
       this.#probe(nowMs + this.limits.keepAliveTimeoutMs);
     }

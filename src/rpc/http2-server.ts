@@ -13,6 +13,7 @@ import type { RpcLog } from './server-call.ts';
 import { ServerStats } from './stats.ts';
 
 const WATCH_INTERVAL_MS = 1000;
+const HTTP1_REQUEST_TIMEOUT_MS = 60_000;
 /** How often a server that drains looks whether it is done. */
 const DRAIN_POLL_MS = 20;
 
@@ -69,8 +70,17 @@ class Http2Server implements RpcServer {
     this.stats = new ServerStats([...this.#methods.counts(), this.#methods.unknown]);
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#log = log;
-    this.#http1 = createServer({ noDelay: true }, http1);
-    this.#http1.on('connection', () => this.stats.http1Total++);
+    const timeouts = {
+      headersTimeout: this.#limits.handshakeTimeoutMs,
+      requestTimeout: HTTP1_REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: WATCH_INTERVAL_MS,
+    };
+    this.#http1 = createServer({ noDelay: true, ...timeouts }, http1);
+    this.#http1.on('connection', (socket: Socket) => {
+      this.stats.http1++;
+      this.stats.http1Total++;
+      socket.on('close', () => this.stats.http1--);
+    });
     // It never listens itself, and without this it would not watch for slow requests.
     this.#http1.emit('listening');
     this.#watch = setInterval(() => this.#watchAll(), WATCH_INTERVAL_MS).unref();
@@ -98,7 +108,7 @@ class Http2Server implements RpcServer {
   #isFull(): boolean {
     if (this.#closed) return true;
     const silent = this.#listeners.reduce((sum, { silentCount }) => sum + silentCount, 0);
-    return this.#connections.size + silent >= this.#limits.connectionsMax;
+    return this.#connections.size + this.stats.http1 + silent >= this.#limits.connectionsMax;
   }
 
   accept(socket: Socket): void {
@@ -137,12 +147,10 @@ class Http2Server implements RpcServer {
 
   async #drain(): Promise<void> {
     for (const port of this.#listeners) port.close();
-    let isHttp1Closed = false;
-    this.#http1.close(() => {
-      isHttp1Closed = true;
-    });
+    // Stops its watch for slow requests; what is open it does not wait for, since it never listened.
+    this.#http1.close();
     for (const connection of this.#connections) connection.drain();
-    const isDone = (): boolean => this.#connections.size === 0 && isHttp1Closed;
+    const isDone = (): boolean => this.#connections.size === 0 && this.stats.http1 === 0;
     while (!isDone() && performance.now() < this.#closeAtMs) {
       this.#http1.closeIdleConnections();
       await new Promise((resolve) => {

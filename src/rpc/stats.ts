@@ -5,7 +5,8 @@ export class ServerStats {
   /** HTTP/2 connections now, and ever. */
   connections = 0;
   connectionsTotal = 0;
-  /** HTTP/1.1 connections ever. */
+  /** HTTP/1.1 connections now, and ever. */
+  http1 = 0;
   http1Total = 0;
   /** Calls that are open now. */
   streams = 0;
@@ -14,7 +15,7 @@ export class ServerStats {
   /** Connections turned away: too many, or none that speaks HTTP. */
   refused = 0;
   /** Connections ended for what their client did, by the reason. */
-  readonly expelled = { pings: 0, resets: 0, protocol: 0, silence: 0 };
+  readonly expelled = { pings: 0, resets: 0, silence: 0 };
   /** Of messages, without framing. */
   bytesReceived = 0;
   bytesSent = 0;

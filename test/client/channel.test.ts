@@ -111,6 +111,30 @@ describe('a channel', () => {
   });
 });
 
+test('a server that no longer answers pings is given up while a call is open', async (t) => {
+  // It has settings, and takes everything from then on without a word.
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]));
+    socket.resume();
+  });
+  t.after(() => server.close());
+  server.listen(0, '127.0.0.1');
+  await new Promise((resolve) => {
+    server.once('listening', resolve);
+  });
+  const { port } = server.address() as { port: number };
+  const keepAlive = { intervalMs: 20, timeoutMs: 50 };
+  const channel = await Channel.connect(`http://127.0.0.1:${port}`, { keepAlive });
+  t.after(() => channel.close());
+  await new Promise((resolve) => {
+    setTimeout(resolve, 150);
+  });
+  assert.equal(channel.isClosed, false, 'without a call nobody is pinged');
+  const call = channel.unary('/test.Calls/Echo', text(''));
+  await assert.rejects(call, hasStatus(STATUS.unavailable, /did not answer a ping within 50 ms/));
+});
+
 describe('connecting', () => {
   test('fails as UNAVAILABLE where nobody listens', async () => {
     const server = createServer().listen(0, '127.0.0.1');

@@ -234,89 +234,6 @@ describe('the end of a call', () => {
   });
 });
 
-describe('flow control', () => {
-  test('holds a sender back whose client does not read', async (t) => {
-    let sent = 0;
-    const under = await serverUnderTest({
-      methods: [
-        {
-          stream: {
-            '/test.Flow/Pour': async (stream) => {
-              const piece = new Uint8Array(32 * 1024);
-              while (sent < 200 && !stream.signal.aborted) {
-                sent++;
-                if (!stream.send(piece)) await stream.drained();
-                assert.ok(stream.queuedBytes <= 64 * 1024);
-              }
-            },
-          },
-        },
-      ],
-    });
-    t.after(() => under.end());
-    const channel = await under.connect();
-    const stream = channel.stream('/test.Flow/Pour');
-    await until(() => sent > 30, 'the first pieces are sent');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 200);
-    });
-    // A window of 1 MiB, what is queued, and what the client had read before it paused.
-    assert.ok(sent < 60, `${sent} pieces were sent to nobody`);
-    let received = 0;
-    for await (const piece of stream) received += piece.length;
-    assert.equal(received, 200 * 32 * 1024);
-  });
-
-  test('holds a client back whose messages are not received', async (t) => {
-    let release = (): void => {};
-    const held = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    let total = 0;
-    const under = await serverUnderTest({
-      methods: [
-        {
-          stream: {
-            '/test.Flow/Drink': async (stream) => {
-              await held;
-              for (let message; (message = await stream.receive());) total += message.length;
-              stream.send(text(String(total)));
-            },
-          },
-        },
-      ],
-    });
-    t.after(() => under.end());
-    const channel = await under.connect();
-    const stream = channel.stream('/test.Flow/Drink');
-    let sent = 0;
-    const pouring = (async () => {
-      const piece = new Uint8Array(16 * 1024);
-      for (; sent < 400; sent++) if (!stream.send(piece)) await stream.drained();
-      stream.end();
-    })();
-    await until(() => sent > 60, 'a window is sent');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 200);
-    });
-    assert.ok(sent < 90, `${sent} pieces were taken by nobody`);
-    release();
-    await pouring;
-    assert.equal(words(await stream.receive()), String(400 * 16 * 1024));
-    assert.equal(await stream.receive(), undefined);
-  });
-
-  test('takes back the window of bodies that nobody reads', async (t) => {
-    const under = await serverUnderTest();
-    t.after(() => under.end());
-    const channel = await under.connect();
-    // In all more than the window of the connection.
-    for (let call = 0; call < 60; call++)
-      await assert.rejects(channel.unary('/no.Service/No', new Uint8Array(500_000)), /unknown service/);
-    assert.equal(words(await channel.unary('/test.Calls/Size', new Uint8Array(1_000_000))), '1000000');
-  });
-});
-
 describe('a port', () => {
   test('serves HTTP/1.1 beside gRPC', async (t) => {
     const under = await serverUnderTest();
@@ -381,5 +298,68 @@ describe('a port', () => {
       http1: (_, response) => response.end(),
     });
     await assert.rejects(failing, { code: 'server.listen', message: /cannot listen on .*EADDRINUSE/ });
+  });
+});
+
+describe('closing', () => {
+  test('lets open calls finish, and takes no new ones', async (t) => {
+    const under = await serverUnderTest();
+    t.after(() => under.end());
+    const channel = await under.connect();
+    const stream = channel.stream('/test.Streams/Echo');
+    stream.send(text('one'));
+    assert.equal(words(await stream.receive()), 'one');
+    const closed = under.server.close({ graceMs: 5000 });
+    await until(() => channel.isClosed, 'the client is told to go');
+    await assert.rejects(channel.unary('/test.Calls/Echo', text('')), RpcError);
+    await assert.rejects(under.connect(), RpcError);
+    stream.send(text('two'));
+    assert.equal(words(await stream.receive()), 'two');
+    stream.end();
+    assert.equal(await stream.receive(), undefined);
+    await closed;
+    assert.equal(under.server.stats.connections, 0);
+  });
+
+  test('cuts off what is left when the grace is over, and at once when it is told to', async (t) => {
+    for (const isHurried of [false, true]) {
+      const under = await serverUnderTest();
+      t.after(() => under.end());
+      const channel = await under.connect();
+      const stream = channel.stream('/test.Streams/Wait');
+      await until(() => under.seen.calls.length === 1, 'the call arrives');
+      const began = performance.now();
+      const closed = under.server.close({ graceMs: isHurried ? 60_000 : 100 });
+      if (isHurried) void under.server.close({ graceMs: 0 });
+      await closed;
+      const tookMs = performance.now() - began;
+      assert.ok(isHurried ? tookMs < 1000 : tookMs >= 99 && tookMs < 2000, `${tookMs} ms`);
+      await assert.rejects(stream.receive(), RpcError);
+      await until(() => under.seen.aborted.length === 1, 'the handler hears of it');
+    }
+  });
+
+  test('waits for a request over HTTP/1.1, and not for a connection that is kept alive', async (t) => {
+    let requests = 0;
+    const under = await serverUnderTest({
+      http1: (_, response) => {
+        requests++;
+        setTimeout(() => response.end('done'), 100);
+      },
+    });
+    t.after(() => under.end());
+    const answered = new Promise<string>((resolve, reject) => {
+      request({ port: under.port, host: '127.0.0.1', headers: { connection: 'keep-alive' } }, (response) => {
+        response.setEncoding('utf8').on('data', resolve);
+      })
+        .on('error', reject)
+        .end();
+    });
+    await until(() => requests === 1, 'it arrives');
+    const closed = under.server.close({ graceMs: 10_000 });
+    assert.equal(await answered, 'done');
+    const began = performance.now();
+    await closed;
+    assert.ok(performance.now() - began < 1000);
   });
 });
