@@ -43,7 +43,9 @@ export async function replayLog(
   segments: readonly Segment[],
   { hasTerm, pacer }: ReplayOptions,
 ): Promise<Replay> {
-  const applier = new Applier(backend, await KeyValues.open(backend, pacer), { hasTerm });
+  const keys = await KeyValues.open(backend, pacer);
+  keys.pending?.finish();
+  const applier = new Applier(backend, keys, { hasTerm });
   const from = applier.consistentIndex;
   const survey = await surveyLog(segments, from, pacer);
   const replay: Replay = {
@@ -121,9 +123,10 @@ async function applyTo(
     if (!isInForce || index <= replay.to || index > last) continue;
     if (index !== replay.to + 1)
       throw new CorruptError('wal.entry.gap', `entry ${replay.to} is followed by ${index}`, { where: at });
-    const { what, rejection } = applier.apply({ index, term, type, data }, at);
+    const { what, rejection, compaction } = applier.apply({ index, term, type, data }, at);
+    compaction?.finish();
     replay.counts.set(what, (replay.counts.get(what) ?? 0) + 1);
-    if (rejection !== undefined) replay.rejected.push({ index, what, reason: rejection });
+    if (rejection) replay.rejected.push({ index, what, reason: rejection.message });
     replay.to = index;
     if (pacer.isDue()) await pacer.rest();
   }

@@ -14,6 +14,7 @@ import { formatSegmentName } from '../../src/format/wal/name.ts';
 import { SegmentWriter } from '../../src/format/wal/writer.ts';
 import { BoltView } from '../../src/store/backend/bolt-view.ts';
 import { Overlay } from '../../src/store/backend/overlay.ts';
+import { valueOf } from '../../src/store/mvcc/key-value.ts';
 import { KeyValues, rangeOf } from '../../src/store/mvcc/key-values.ts';
 import { type Replay, replayLog } from '../../src/store/replay.ts';
 import { encodeIndex, indexOf } from '../../src/store/schema/rows.ts';
@@ -179,7 +180,8 @@ async function run(
 ): Promise<Replayed> {
   const replay = await replayLog(overlay, listSegments(directory).segments, { hasTerm, pacer });
   const all = (await KeyValues.open(overlay, new Pacer())).range(rangeOf(text('k'), text('\0')));
-  return { replay, overlay, keys: all.map(({ key, value }) => `${latin1(key)} ${latin1(value)}`).join(', ') };
+  const pairs = all.map(({ key, bytes }) => `${key} ${latin1(valueOf(bytes))}`);
+  return { replay, overlay, keys: pairs.join(', ') };
 }
 
 function replayed(t: TestContext, situation: Situation): Promise<Replayed> {

@@ -2,33 +2,31 @@
  * The state machine: what each log entry does to a backend. It decides as every member does, from the entry and the
  * state alone; it knows no clock, and no disk but the backend. etcd v3.6 server/etcdserver/apply.
  */
-import { CorruptError, type Where } from '../../errors.ts';
-import { ENTRY_TYPE, confChange } from '../../format/proto/raftpb.ts';
+import { CorruptError, type ToolError, type Where } from '../../errors.ts';
+import { type ConfChange, confChange, ENTRY_TYPE } from '../../format/proto/raftpb.ts';
 import { type RequestName, requestName, requestOf } from '../../format/proto/request.ts';
-import {
-  ALARM_ACTION,
-  ALARM_TYPE,
-  type AlarmRequest,
-  alarmMember,
-  type InternalRaftRequest,
-  type RequestOp,
-  type TxnRequest,
-} from '../../format/proto/rpcpb.ts';
+import type { AlarmMember, InternalRaftRequest } from '../../format/proto/rpcpb.ts';
 import type { Backend } from '../backend/backend.ts';
+import type { Compaction } from '../mvcc/compaction.ts';
 import type { KeyValues } from '../mvcc/key-values.ts';
-import { compareVersions, knownVersion } from '../schema/buckets.ts';
 import { encodeIndex, indexOf } from '../schema/rows.ts';
+import { Alarms, noSpace } from './alarms.ts';
 import { Cluster } from './cluster.ts';
+import { type Effects, effectsOn } from './effects.ts';
 import { Leases } from './leases.ts';
 import { checkPermission } from './permissions.ts';
-import { isRejection, rejected } from './rejected.ts';
-import { applyDelete, applyPut, applyTxn, type KeySpace } from './txn.ts';
+import { costOf } from './quota.ts';
+import { isRejection } from './rejected.ts';
 import { Users } from './users.ts';
 
-/** An entry that is committed. */
-export interface CommittedEntry {
+/** Where an entry stands in the log. */
+export interface EntryPoint {
   index: number;
   term: number;
+}
+
+/** An entry that is committed. */
+export interface CommittedEntry extends EntryPoint {
   /** See `ENTRY_TYPE`. */
   type: number;
   /** A view will do: nothing keeps it. */
@@ -39,35 +37,69 @@ export interface CommittedEntry {
 export interface Outcome {
   /** The request's name; `no-op` of a new leader, `v2`, `confChange`. */
   what: RequestName | 'no-op' | 'v2' | 'confChange';
-  /** Why it changed nothing. */
-  rejection?: string;
+  /** Why it changed nothing; or, of one that was done, that there was no room left for it. */
+  rejection?: ToolError;
+  /** The message that answers the request, without its header where one says nothing but what the member is. */
+  response?: unknown;
+  /** What a compaction still has to do, for the caller to see to. */
+  compaction?: Compaction;
 }
 
-type Effect = (request: InternalRaftRequest) => void;
+export interface ApplierOptions {
+  /** Whether `meta` has the field `term`: since 3.5. */
+  hasTerm: boolean;
+  /** Whether so many bytes more are within the quota. Where they are not, a request is done but answered as refused. */
+  hasRoom?: (cost: number) => boolean;
+  /** In seconds; what leases have at least. */
+  leaseTtlMin?: number;
+}
+
+/** In a log nobody waits for their answers. */
+const READS: readonly RequestName[] = [
+  'range',
+  'authStatus',
+  'authUserGet',
+  'authUserList',
+  'authRoleGet',
+  'authRoleList',
+];
 
 const CONSISTENT_INDEX = Buffer.from('consistent_index');
 const TERM = Buffer.from('term');
-const STORED_CHECKPOINTS = '3.6';
 
 export class Applier {
   readonly keys: KeyValues;
   readonly cluster: Cluster;
+  readonly leases: Leases;
+  readonly users: Users;
+  readonly #alarms: Alarms;
   readonly #backend: Backend;
-  readonly #leases: Leases;
-  readonly #users: Users;
-  /** Whether `meta` has the field `term`: since 3.5. */
-  readonly #hasTerm: boolean;
-  readonly #effects: Partial<Record<RequestName, Effect>>;
+  readonly #options: ApplierOptions;
+  readonly #effects: Effects;
+  /** As stored; undefined until the first entry. */
+  #term: number | undefined;
 
   /** `keys` are those of the backend. Reads what else it has to know of the state. Throws `CorruptError`. */
-  constructor(backend: Backend, keys: KeyValues, options: { hasTerm: boolean }) {
+  constructor(backend: Backend, keys: KeyValues, options: ApplierOptions) {
     this.#backend = backend;
-    this.#hasTerm = options.hasTerm;
+    this.#options = options;
     this.keys = keys;
     this.cluster = new Cluster(backend);
-    this.#leases = new Leases(backend, this.keys);
-    this.#users = new Users(backend);
-    this.#effects = this.#makeEffects();
+    this.leases = new Leases(backend, keys, options);
+    this.users = new Users(backend);
+    this.#alarms = new Alarms(backend);
+    this.#effects = effectsOn({
+      keys,
+      leases: this.leases,
+      users: this.users,
+      cluster: this.cluster,
+      alarms: this.#alarms,
+    });
+  }
+
+  /** Those that are active. */
+  alarms(): readonly AlarmMember[] {
+    return this.#alarms.list();
   }
 
   /** Index of the last entry that was applied. */
@@ -79,121 +111,79 @@ export class Applier {
   /** Entries come in order, each once. Throws `CorruptError` for one that no server could read. */
   apply(entry: CommittedEntry, where: Where = {}): Outcome {
     const outcome = this.#outcome(entry, where);
-    this.#backend.put('meta', CONSISTENT_INDEX, encodeIndex(entry.index));
-    if (this.#hasTerm) this.#backend.put('meta', TERM, encodeIndex(entry.term));
+    this.#advance(entry);
     return outcome;
   }
 
+  /** The same for a normal entry whose request is at hand. */
+  applyRequest(point: EntryPoint, request: InternalRaftRequest): Outcome {
+    const outcome = this.#requested(nameOf(request, {}), request);
+    this.#advance(point);
+    return outcome;
+  }
+
+  /** The same for a change of the membership that is at hand. */
+  applyChange(point: EntryPoint, change: ConfChange): Outcome {
+    const outcome = this.#changed(change);
+    this.#advance(point);
+    return outcome;
+  }
+
+  #advance({ index, term }: EntryPoint): void {
+    this.#backend.put('meta', CONSISTENT_INDEX, encodeIndex(index));
+    if (!this.#options.hasTerm || term === this.#term) return;
+    this.#backend.put('meta', TERM, encodeIndex(term));
+    this.#term = term;
+  }
+
   #outcome({ type, data }: CommittedEntry, where: Where): Outcome {
-    if (type === ENTRY_TYPE.confChange) {
-      const change = confChange.decode(data, where);
-      return this.#attempt('confChange', () => this.cluster.applyChange(change));
-    }
+    if (type === ENTRY_TYPE.confChange) return this.#changed(confChange.decode(data, where));
     if (type !== ENTRY_TYPE.normal)
       throw new CorruptError('apply.confchange', `entries of type ${type} are never written`, { where });
     const found = requestOf(data, where);
     if (found.kind === 'empty') return { what: 'no-op' };
-    if (found.kind === 'v2') return this.#attempt('v2', () => this.cluster.applyV2(found.request));
-    const name = requestName(found.request);
-    if (!name)
-      throw new CorruptError('proto.malformed', 'the entry holds no request that is known', { where });
-    return this.#attempt(name, () => this.#run(name, found.request));
+    if (found.kind === 'v2') return attempt('v2', () => this.cluster.applyV2(found.request));
+    const name = nameOf(found.request, where);
+    return READS.includes(name) ? { what: name } : this.#requested(name, found.request);
   }
 
-  #attempt(what: Outcome['what'], run: () => void): Outcome {
-    try {
-      run();
-      return { what };
-    } catch (error) {
-      if (!isRejection(error)) throw error;
-      return { what, rejection: error.message };
-    }
+  #changed(change: ConfChange): Outcome {
+    return attempt('confChange', () => this.cluster.applyChange(change));
   }
 
-  #run(name: RequestName, request: InternalRaftRequest): void {
+  #requested(name: RequestName, request: InternalRaftRequest): Outcome {
+    return attempt(name, () => this.#run(name, request));
+  }
+
+  /** Requests without a row have no effect on the state, and no answer of it. */
+  #run(name: RequestName, request: InternalRaftRequest): Omit<Outcome, 'what'> | void {
     const effect = this.#effects[name];
     if (!effect) return;
-    this.#checkAlarms(name, request);
-    checkPermission(name, request, { users: this.#users, leases: this.#leases });
-    effect(request);
+    this.#alarms.check(name, request);
+    checkPermission(name, request, this);
+    const hasRoom = this.#hasRoomFor(request);
+    const done = effect(request);
+    return hasRoom ? done : { rejection: noSpace() };
   }
 
-  /** Requests without a row have no effect on the state: they read, or they make a token. */
-  #makeEffects(): Partial<Record<RequestName, Effect>> {
-    const space: KeySpace = { keys: this.keys, leases: this.#leases };
-    const users = this.#users;
-    return {
-      put: ({ put }) => applyPut(space, put!),
-      deleteRange: ({ deleteRange }) => applyDelete(space, deleteRange!),
-      txn: ({ txn }) => applyTxn(space, txn!),
-      compaction: ({ compaction }) => this.keys.compact(Number(compaction!.revision)),
-      leaseGrant: ({ leaseGrant }) => this.#leases.grant(leaseGrant!),
-      leaseRevoke: ({ leaseRevoke }) => this.#leases.revoke(leaseRevoke!.id),
-      leaseCheckpoint: ({ leaseCheckpoint }) =>
-        this.#leases.checkpoint(leaseCheckpoint!, { isStored: this.#storesCheckpoints }),
-      alarm: ({ alarm }) => this.#setAlarm(alarm!),
-      authEnable: () => users.enable(),
-      authDisable: () => users.disable(),
-      authUserAdd: ({ authUserAdd }) => users.addUser(authUserAdd!),
-      authUserDelete: ({ authUserDelete }) => users.deleteUser(authUserDelete!.name),
-      authUserChangePassword: ({ authUserChangePassword }) => users.changePassword(authUserChangePassword!),
-      authUserGrantRole: ({ authUserGrantRole: grant }) => users.grantRole(grant!.user, grant!.role),
-      authUserRevokeRole: ({ authUserRevokeRole: revoke }) => users.revokeRole(revoke!.name, revoke!.role),
-      authRoleAdd: ({ authRoleAdd }) => users.addRole(authRoleAdd!.name),
-      authRoleDelete: ({ authRoleDelete }) => users.deleteRole(authRoleDelete!.role),
-      authRoleGrantPermission: ({ authRoleGrantPermission }) =>
-        users.grantPermission(authRoleGrantPermission!),
-      authRoleRevokePermission: ({ authRoleRevokePermission }) =>
-        users.revokePermission(authRoleRevokePermission!),
-      clusterVersionSet: ({ clusterVersionSet }) => this.cluster.setVersion(clusterVersionSet!.ver),
-      clusterMemberAttrSet: ({ clusterMemberAttrSet }) => this.cluster.setAttributes(clusterMemberAttrSet!),
-      downgradeInfoSet: ({ downgradeInfoSet }) => this.cluster.setDowngrade(downgradeInfoSet!),
-    };
-  }
-
-  get #storesCheckpoints(): boolean {
-    const version = knownVersion(this.cluster.version ?? '');
-    return version !== undefined && compareVersions(version, STORED_CHECKPOINTS) >= 0;
-  }
-
-  #setAlarm({ action, memberId, alarm }: AlarmRequest): void {
-    const key = alarmMember.encode({ memberId, alarm });
-    if (action === ALARM_ACTION.activate && alarm !== ALARM_TYPE.none)
-      this.#backend.put('alarm', key, new Uint8Array());
-    else if (action === ALARM_ACTION.deactivate) this.#backend.delete('alarm', key);
-  }
-
-  /** A full disk refuses what needs room, data that is in doubt refuses nearly everything. */
-  #checkAlarms(name: RequestName, request: InternalRaftRequest): void {
-    const isRefused = (alarm: number): boolean =>
-      alarm === ALARM_TYPE.corrupt ? CORRUPT_REFUSES.includes(name) : needsRoom(name, request);
-    for (const { key } of this.#backend.scan('alarm')) {
-      const { alarm } = alarmMember.decode(key);
-      if (!isRefused(alarm)) continue;
-      throw rejected(
-        alarm === ALARM_TYPE.corrupt
-          ? 'etcdserver: corrupt cluster'
-          : 'etcdserver: mvcc: database space exceeded',
-      );
-    }
+  #hasRoomFor(request: InternalRaftRequest): boolean {
+    const { hasRoom } = this.#options;
+    const cost = hasRoom ? costOf(request) : 0;
+    return cost === 0 || hasRoom!(cost);
   }
 }
 
-const CORRUPT_REFUSES: readonly RequestName[] = [
-  'put',
-  'deleteRange',
-  'txn',
-  'compaction',
-  'leaseGrant',
-  'leaseRevoke',
-];
-
-function needsRoom(name: RequestName, { txn }: InternalRaftRequest): boolean {
-  return name === 'put' || name === 'leaseGrant' || (txn !== undefined && hasPut(txn));
+function nameOf(request: InternalRaftRequest, where: Where): RequestName {
+  const name = requestName(request);
+  if (name) return name;
+  throw new CorruptError('proto.malformed', 'the entry holds no request that is known', { where });
 }
 
-function hasPut({ success, failure }: TxnRequest): boolean {
-  const puts = (op: RequestOp): boolean =>
-    op.requestPut !== undefined || (op.requestTxn !== undefined && hasPut(op.requestTxn));
-  return [...success, ...failure].some(puts);
+function attempt(what: Outcome['what'], run: () => Omit<Outcome, 'what'> | void): Outcome {
+  try {
+    return { what, ...run() };
+  } catch (error) {
+    if (!isRejection(error)) throw error;
+    return { what, rejection: error };
+  }
 }

@@ -17,15 +17,30 @@ interface Lease {
   keys: Set<string>;
 }
 
+/** What can be said of a lease without a clock; seconds. */
+export interface LeaseState {
+  /** As granted. */
+  ttl: number;
+  /** What was left at the last checkpoint; 0 when there was none since it was granted or renewed. */
+  remainingTtl: number;
+  keyCount: number;
+}
+
 export class Leases {
+  /** Told of leases after they have changed. */
+  onGrant: ((id: bigint, ttl: number) => void) | undefined;
+  onRevoke: ((id: bigint) => void) | undefined;
+  onCheckpoint: ((id: bigint, remainingTtl: number) => void) | undefined;
   readonly #backend: Backend;
   readonly #keys: KeyValues;
+  readonly #ttlMin: number;
   readonly #leases = new Map<bigint, Lease>();
 
   /** Reads all rows, and follows from then on which keys are attached. Throws `CorruptError`. */
-  constructor(backend: Backend, keys: KeyValues) {
+  constructor(backend: Backend, keys: KeyValues, { leaseTtlMin = TTL_MIN }: { leaseTtlMin?: number } = {}) {
     this.#backend = backend;
     this.#keys = keys;
+    this.#ttlMin = leaseTtlMin;
     for (const { value } of backend.scan('lease')) {
       const { id, ttl, remainingTtl } = leaseMessage.decode(value);
       this.#leases.set(id, { ttl, remainingTtl, keys: new Set() });
@@ -41,18 +56,31 @@ export class Leases {
     return this.#leases.has(id);
   }
 
+  /** All ids, in the order of their rows. */
+  list(): bigint[] {
+    return [...this.#leases.keys()].sort((a, b) => ascending(BigInt.asUintN(64, a), BigInt.asUintN(64, b)));
+  }
+
+  get(id: bigint): LeaseState | undefined {
+    const lease = this.#leases.get(id);
+    return lease && { ttl: lease.ttl, remainingTtl: lease.remainingTtl, keyCount: lease.keys.size };
+  }
+
   /** Keys (`latin1`) that are attached, in byte order. */
   keysOf(id: bigint): string[] {
     return [...(this.#leases.get(id)?.keys ?? [])].sort(ascending);
   }
 
-  grant({ id, ttl }: LeaseGrantRequest): void {
+  /** Gives what it was granted. */
+  grant({ id, ttl }: LeaseGrantRequest): { id: bigint; ttl: bigint } {
     if (id === 0n) throw rejected('requested lease not found');
     if (ttl > TTL_MAX) throw rejected('too large lease TTL');
     if (this.#leases.has(id)) throw rejected('lease already exists');
-    const lease = { ttl: Math.max(Number(ttl), TTL_MIN), remainingTtl: 0, keys: new Set<string>() };
+    const lease = { ttl: Math.max(Number(ttl), this.#ttlMin), remainingTtl: 0, keys: new Set<string>() };
     this.#leases.set(id, lease);
     this.#write(id, lease);
+    this.onGrant?.(id, lease.ttl);
+    return { id, ttl: BigInt(lease.ttl) };
   }
 
   /** Deletes what hangs on it, as one revision. */
@@ -64,6 +92,7 @@ export class Leases {
     });
     this.#leases.delete(id);
     this.#backend.delete('lease', rowKey(id));
+    this.onRevoke?.(id);
   }
 
   /** `isStored`: since cluster version 3.6 what is left of a lease outlives a restart. */
@@ -73,6 +102,7 @@ export class Leases {
       if (!lease) continue;
       lease.remainingTtl = Number(remainingTtl);
       if (isStored) this.#write(id, lease);
+      this.onCheckpoint?.(id, lease.remainingTtl);
     }
   }
 

@@ -15,15 +15,18 @@ const GRANTS: Record<Kind, readonly number[]> = {
   write: [PERMISSION_TYPE.write, PERMISSION_TYPE.readWrite],
 };
 
-/** Requests that only root may make; those that change nothing are not among them. */
+/** Requests that only root may make. */
 const ADMINISTRATION: readonly RequestName[] = [
   'authEnable',
   'authDisable',
+  'authStatus',
   'authUserAdd',
   'authUserDelete',
   'authUserChangePassword',
   'authUserGrantRole',
   'authUserRevokeRole',
+  'authUserList',
+  'authRoleList',
   'authRoleAdd',
   'authRoleDelete',
   'authRoleGrantPermission',
@@ -39,16 +42,23 @@ export function checkPermission(
   if (!users.isEnabled) return;
   const { username = '', authRevision = 0 } = request.header ?? {};
   if (ADMINISTRATION.includes(name)) {
-    if (username === '') throw rejected('etcdserver: user name is empty');
-    if (!users.user(username)?.roles.includes(ROOT)) throw denied();
+    checkRoot(users, username);
     return;
   }
   const asker = new Asker({ users, leases }, username, authRevision);
-  const { put, deleteRange, txn, leaseRevoke } = request;
+  const { range, put, deleteRange, txn, leaseRevoke, authUserGet, authRoleGet } = request;
   if (put) asker.checkPut(put);
+  else if (range) asker.checkOp({ requestRange: range });
   else if (deleteRange) asker.checkOp({ requestDeleteRange: deleteRange });
   else if (txn) asker.checkTxn(txn);
   else if (leaseRevoke) asker.checkLease(leaseRevoke.id);
+  else if (authUserGet && authUserGet.name !== username) checkRoot(users, username);
+  else if (authRoleGet && !users.user(username)?.roles.includes(authRoleGet.role)) checkRoot(users, username);
+}
+
+function checkRoot(users: Users, username: string): void {
+  if (username === '') throw rejected('etcdserver: user name is empty');
+  if (!users.user(username)?.roles.includes(ROOT)) throw denied();
 }
 
 const denied = (): Error => rejected('etcdserver: permission denied');

@@ -3,29 +3,30 @@
  * etcd v3.6 server/etcdserver/txn.
  */
 import { compareBytes } from '../../bytes/order.ts';
-import type { KeyValue } from '../../format/proto/mvccpb.ts';
+import type {
+  DeleteRangeResponse,
+  PutResponse,
+  ResponseHeader,
+  ResponseOp,
+  TxnResponse,
+} from '../../format/proto/kvpb.ts';
 import {
   COMPARE_RESULT,
   COMPARE_TARGET,
   type Compare,
   type DeleteRangeRequest,
   type PutRequest,
-  type RangeRequest,
   type RequestOp,
   type TxnRequest,
 } from '../../format/proto/rpcpb.ts';
-import { type KeyChange, type KeyValues, rangeOf } from '../mvcc/key-values.ts';
+import type { KeyChange } from '../mvcc/key-change.ts';
+import { valueOf } from '../mvcc/key-value.ts';
+import { type Head, type KeyValues, rangeOf, type Stored } from '../mvcc/key-values.ts';
 import type { Leases } from './leases.ts';
+import { answerRange } from './range.ts';
 import { rejected } from './rejected.ts';
 
-const NO_KEY: KeyValue = {
-  key: new Uint8Array(),
-  value: new Uint8Array(),
-  createRevision: 0,
-  modRevision: 0,
-  version: 0,
-  lease: 0n,
-};
+const NO_KEY: Head = { key: '', createRevision: 0, modRevision: 0, version: 0, lease: 0n };
 
 /** What a request needs of the state. */
 export interface KeySpace {
@@ -33,37 +34,84 @@ export interface KeySpace {
   leases: Leases;
 }
 
-export function applyPut(space: KeySpace, request: PutRequest): void {
-  checkPut(space, request);
-  space.keys.change((change) => put(space, change, request));
+/** Of the answers within an answer, etcd fills in nothing but the revision. */
+const headerAt = (revision: number): ResponseHeader => ({
+  clusterId: 0n,
+  memberId: 0n,
+  revision,
+  raftTerm: 0,
+});
+const NOTHING = new Uint8Array();
+
+export function applyPut(space: KeySpace, request: PutRequest): PutResponse {
+  checkLease(space, request);
+  checkKey(space, request);
+  return changed(space, (change) => put(space, change, request));
 }
 
-export function applyDelete({ keys }: KeySpace, request: DeleteRangeRequest): void {
-  keys.change((change) => change.delete(rangeOf(request.key, request.rangeEnd)));
+export function applyDelete(space: KeySpace, request: DeleteRangeRequest): DeleteRangeResponse {
+  return changed(space, (change) => remove(space, change, request));
 }
 
-export function applyTxn(space: KeySpace, request: TxnRequest): void {
-  const ops = chosenOps(space, request);
-  for (const op of ops) checkOp(space, op);
-  space.keys.change((change) => {
-    for (const { requestPut, requestDeleteRange } of ops) {
-      if (requestPut) put(space, change, requestPut);
-      else if (requestDeleteRange)
-        change.delete(rangeOf(requestDeleteRange.key, requestDeleteRange.rangeEnd));
-    }
+/** All operations are one revision; each sees what those before it did. */
+export function applyTxn(space: KeySpace, request: TxnRequest): TxnResponse {
+  const chosen = choose(space, request);
+  check(space, chosen);
+  return changed(space, (change) => ({ ...run(space, change, chosen), header: headerAt(change.revision) }));
+}
+
+function changed<R>({ keys }: KeySpace, run: (change: KeyChange) => R): R {
+  let result: R | undefined;
+  keys.change((change) => void (result = run(change)));
+  return result!;
+}
+
+/** The branch that will be done, and those within it. */
+interface Chosen {
+  isSuccess: boolean;
+  ops: Array<{ op: RequestOp; within: Chosen | undefined }>;
+}
+
+function choose(space: KeySpace, { compare, success, failure }: TxnRequest): Chosen {
+  const isSuccess = compare.every((one) => holds(space, one));
+  const ops = isSuccess ? success : failure;
+  return {
+    isSuccess,
+    ops: ops.map((op) => ({ op, within: op.requestTxn && choose(space, op.requestTxn) })),
+  };
+}
+
+function check(space: KeySpace, { ops }: Chosen): void {
+  for (const { op, within } of ops) {
+    if (within) check(space, within);
+    else if (op.requestPut) {
+      checkKey(space, op.requestPut);
+      checkLease(space, op.requestPut);
+    } else if (op.requestRange && op.requestRange.revision !== 0n)
+      space.keys.assertHeld(Number(op.requestRange.revision));
+  }
+}
+
+function run(space: KeySpace, change: KeyChange, { isSuccess, ops }: Chosen): TxnResponse {
+  const responses = ops.map(({ op, within }): ResponseOp => {
+    if (within) return { responseTxn: { ...run(space, change, within), header: headerAt(0) } };
+    if (op.requestPut) return { responsePut: put(space, change, op.requestPut) };
+    if (op.requestDeleteRange) return { responseDeleteRange: remove(space, change, op.requestDeleteRange) };
+    if (!op.requestRange) return {};
+    const range = answerRange(space.keys, op.requestRange);
+    return { responseRange: { ...range, header: headerAt(change.revision) } };
   });
-}
-
-/** The operations that will be done, those of nested transactions in their places. */
-function chosenOps(space: KeySpace, { compare, success, failure }: TxnRequest): RequestOp[] {
-  const ops = compare.every((one) => holds(space, one)) ? success : failure;
-  return ops.flatMap((op) => (op.requestTxn ? chosenOps(space, op.requestTxn) : [op]));
+  return { succeeded: isSuccess, responses };
 }
 
 function holds({ keys }: KeySpace, compare: Compare): boolean {
-  const found = keys.range(rangeOf(compare.key, compare.rangeEnd));
-  if (found.length > 0) return found.every((pair) => agrees(compare, pair));
-  return compare.target !== COMPARE_TARGET.value && agrees(compare, NO_KEY);
+  const range = rangeOf(compare.key, compare.rangeEnd);
+  if (compare.target === COMPARE_TARGET.value) {
+    const found = keys.range(range);
+    return found.length > 0 && found.every((stored) => agreesInValue(compare, stored));
+  }
+  const found = keys.heads(range);
+  return found.length === 0 ? agrees(compare, NO_KEY) : found.every((head) => agrees(compare, head));
 }
 
 const orderOf = (a: bigint | number, b: bigint): number => {
@@ -71,12 +119,11 @@ const orderOf = (a: bigint | number, b: bigint): number => {
   return left < b ? -1 : Number(left > b);
 };
 
-const TARGETS: Record<number, (compare: Compare, pair: KeyValue) => number> = {
-  [COMPARE_TARGET.version]: ({ version = 0n }, pair) => orderOf(pair.version, version),
-  [COMPARE_TARGET.create]: ({ createRevision = 0n }, pair) => orderOf(pair.createRevision, createRevision),
-  [COMPARE_TARGET.mod]: ({ modRevision = 0n }, pair) => orderOf(pair.modRevision, modRevision),
-  [COMPARE_TARGET.value]: ({ value = new Uint8Array() }, pair) => compareBytes(pair.value, value),
-  [COMPARE_TARGET.lease]: ({ lease = 0n }, pair) => orderOf(pair.lease, lease),
+const TARGETS: Record<number, (compare: Compare, head: Head) => number> = {
+  [COMPARE_TARGET.version]: ({ version = 0n }, head) => orderOf(head.version, version),
+  [COMPARE_TARGET.create]: ({ createRevision = 0n }, head) => orderOf(head.createRevision, createRevision),
+  [COMPARE_TARGET.mod]: ({ modRevision = 0n }, head) => orderOf(head.modRevision, modRevision),
+  [COMPARE_TARGET.lease]: ({ lease = 0n }, head) => orderOf(head.lease, lease),
 };
 
 const RESULTS: Record<number, (order: number) => boolean> = {
@@ -87,28 +134,39 @@ const RESULTS: Record<number, (order: number) => boolean> = {
 };
 
 /** Of a target or a result that it does not know, etcd takes the two for equal, and the comparison for true. */
-function agrees(compare: Compare, pair: KeyValue): boolean {
-  const order = TARGETS[compare.target]?.(compare, pair) ?? 0;
-  return RESULTS[compare.result]?.(order) ?? true;
+function agrees(compare: Compare, head: Head): boolean {
+  return hasResult(compare, TARGETS[compare.target]?.(compare, head) ?? 0);
 }
 
-function checkOp(space: KeySpace, { requestPut, requestRange }: RequestOp): void {
-  if (requestPut) checkPut(space, requestPut);
-  else if (requestRange) checkRange(space, requestRange);
+/** Where there is no key, nothing agrees: no value is not the empty one. */
+function agreesInValue(compare: Compare, { bytes }: Stored): boolean {
+  return hasResult(compare, compareBytes(valueOf(bytes), compare.value ?? NOTHING));
 }
 
-function checkRange({ keys }: KeySpace, { revision }: RangeRequest): void {
-  if (revision !== 0n) keys.assertHeld(Number(revision));
+function hasResult({ result }: Compare, order: number): boolean {
+  return RESULTS[result]?.(order) ?? true;
 }
 
-function checkPut({ keys, leases }: KeySpace, { key, lease, ignoreValue, ignoreLease }: PutRequest): void {
+function checkLease({ leases }: KeySpace, { lease }: PutRequest): void {
   if (lease !== 0n && !leases.has(lease)) throw rejected('requested lease not found');
+}
+
+function checkKey({ keys }: KeySpace, { key, ignoreValue, ignoreLease }: PutRequest): void {
   if ((ignoreValue || ignoreLease) && !keys.has(key)) throw rejected('etcdserver: key not found');
 }
 
-function put({ keys }: KeySpace, change: KeyChange, request: PutRequest): void {
-  const { key, ignoreValue, ignoreLease } = request;
-  const before = ignoreValue || ignoreLease ? keys.range({ key, end: undefined })[0] : undefined;
-  const value = ignoreValue && before ? before.value : request.value;
+function put({ keys }: KeySpace, change: KeyChange, request: PutRequest): PutResponse {
+  const { key, ignoreValue, ignoreLease, prevKv } = request;
+  const isRead = ignoreValue || ignoreLease || prevKv;
+  const before = isRead ? keys.range({ key, end: undefined })[0] : undefined;
+  const value = ignoreValue && before ? valueOf(before.bytes) : request.value;
   change.put(key, value, ignoreLease && before ? before.lease : request.lease);
+  return { header: headerAt(change.revision), prevKv: prevKv && before ? before.bytes : NOTHING };
+}
+
+function remove({ keys }: KeySpace, change: KeyChange, request: DeleteRangeRequest): DeleteRangeResponse {
+  const range = rangeOf(request.key, request.rangeEnd);
+  const prevKvs = request.prevKv ? keys.range(range).map(({ bytes }) => bytes) : [];
+  const deleted = change.delete(range);
+  return { header: headerAt(change.revision), deleted, prevKvs };
 }

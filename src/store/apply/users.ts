@@ -8,6 +8,7 @@ import type {
   AuthUserChangePasswordRequest,
 } from '../../format/proto/auth-requests.ts';
 import {
+  PERMISSION_TYPE,
   type Permission,
   type Role,
   role as roleMessage,
@@ -22,28 +23,37 @@ export const ROOT = 'root';
 const ENABLED_KEY = Buffer.from('authEnabled');
 const REVISION_KEY = Buffer.from('authRevision');
 const FIRST_REVISION = 1;
+/** What role root may, whatever its row says. */
+const EVERYTHING: Permission = {
+  permType: PERMISSION_TYPE.readWrite,
+  key: new Uint8Array(),
+  rangeEnd: Uint8Array.of(0),
+};
 
 const byText = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 export class Users {
+  /** Whether requests are asked who makes them. */
+  isEnabled: boolean;
+  /** Grows with each change of users and roles. */
+  revision: number;
   readonly #backend: Backend;
 
+  /** Throws `CorruptError`. */
   constructor(backend: Backend) {
     this.#backend = backend;
-  }
-
-  get isEnabled(): boolean {
-    return this.#backend.get('auth', ENABLED_KEY)?.[0] === 1;
-  }
-
-  /** Grows with each change of users and roles. */
-  get revision(): number {
-    const value = this.#backend.get('auth', REVISION_KEY);
-    return value ? indexOf(value, 'authRevision') : FIRST_REVISION;
+    this.isEnabled = backend.get('auth', ENABLED_KEY)?.[0] === 1;
+    const value = backend.get('auth', REVISION_KEY);
+    this.revision = value ? indexOf(value, 'authRevision') : FIRST_REVISION;
   }
 
   #advance(): void {
-    this.#backend.put('auth', REVISION_KEY, encodeIndex(this.revision + 1));
+    this.#backend.put('auth', REVISION_KEY, encodeIndex(++this.revision));
+  }
+
+  #setEnabled(isEnabled: boolean): void {
+    this.isEnabled = isEnabled;
+    this.#backend.put('auth', ENABLED_KEY, Uint8Array.of(Number(isEnabled)));
   }
 
   user(name: string): User | undefined {
@@ -54,6 +64,31 @@ export class Users {
   role(name: string): Role | undefined {
     const value = this.#backend.get('authRoles', Buffer.from(name));
     return value && roleMessage.decode(value);
+  }
+
+  /** In the order of their rows. */
+  names(): string[] {
+    return this.#rowNames('authUsers');
+  }
+
+  /** Of roles, in the order of their rows. */
+  roleNames(): string[] {
+    return this.#rowNames('authRoles');
+  }
+
+  #rowNames(bucket: 'authUsers' | 'authRoles'): string[] {
+    return [...this.#backend.scan(bucket)].map(({ key }) => Buffer.from(key).toString());
+  }
+
+  /** Throws a rejection when there is no such user. */
+  rolesOf(name: string): string[] {
+    return this.#known(name).roles;
+  }
+
+  /** Throws a rejection when there is no such role. */
+  permissionsOf(name: string): Permission[] {
+    const { keyPermission } = this.#knownRole(name);
+    return name === ROOT ? [EVERYTHING] : keyPermission;
   }
 
   #known(name: string): User {
@@ -82,12 +117,12 @@ export class Users {
     const root = this.user(ROOT);
     if (!root) throw rejected('etcdserver: root user does not exist');
     if (!root.roles.includes(ROOT)) throw rejected('etcdserver: root user does not have root role');
-    this.#backend.put('auth', ENABLED_KEY, Uint8Array.of(1));
+    this.#setEnabled(true);
   }
 
   disable(): void {
     if (!this.isEnabled) return;
-    this.#backend.put('auth', ENABLED_KEY, Uint8Array.of(0));
+    this.#setEnabled(false);
     this.#advance();
   }
 

@@ -1,15 +1,17 @@
 /**
- * Keys and values as they are now, and how they change: revisions, records and compaction over any backend. What a
- * client may do is not asked here. etcd v3.6 server/storage/mvcc.
+ * Keys and values at every revision that is not compacted, and how they change: revisions, records and compaction over
+ * any backend. What a client may do is not asked here. etcd v3.6 server/storage/mvcc.
  */
-import { latin1 } from '../../bytes/order.ts';
 import type { Pacer } from '../../bytes/pacer.ts';
 import { CorruptError, ToolError } from '../../errors.ts';
-import { type KeyValue, keyValue } from '../../format/proto/mvccpb.ts';
 import type { Backend } from '../backend/backend.ts';
-import { KeyIndex, type LiveKey } from './key-index.ts';
+import { Compaction } from './compaction.ts';
+import { type IndexedRecords, indexNothing, indexRecords } from './index-records.ts';
+import { type Change, KeyChange } from './key-change.ts';
+import type { KeyIndex } from './key-index.ts';
+import { joinLease, viewKeyValue } from './key-value.ts';
 import { decodeMark, encodeMark, FINISHED_KEY, SCHEDULED_KEY } from './marks.ts';
-import { encodeRevision, RecordView } from './record.ts';
+import { encodeRevision } from './record.ts';
 
 /** A key, or a range of them: no `end` is one key, an empty one all keys from `key` on. */
 export interface KeyRange {
@@ -23,37 +25,60 @@ export function rangeOf(key: Uint8Array, rangeEnd: Uint8Array): KeyRange {
   return { key, end: rangeEnd.length === 1 && rangeEnd[0] === 0 ? new Uint8Array() : rangeEnd };
 }
 
-const EMPTY_STORE_REVISION = 1;
-/** Between two looks at the clock. */
-const RECORDS_A_LOOK = 64;
+/** What is known of a live key without reading its record. */
+export interface Head {
+  /** `latin1`. */
+  key: string;
+  createRevision: number;
+  modRevision: number;
+  version: number;
+  /** 0 when it has none. */
+  lease: bigint;
+}
 
-const bytesOf = (key: string): Uint8Array => Buffer.from(key, 'latin1');
+export interface Stored extends Head {
+  /** An encoded mvccpb.KeyValue; it must not be changed. */
+  bytes: Uint8Array;
+}
+
+export interface ReadOptions {
+  /** At which revision; what is newest without it, also of a change that is under way. */
+  revision?: number | undefined;
+  /** Give no more than so many. */
+  limit?: number | undefined;
+}
+
+/** The first key that is one: the record of a bump has none. */
+const FIRST_KEY = Uint8Array.of(0);
+const firstOf = (key: Uint8Array): Uint8Array => (key.length === 0 ? FIRST_KEY : key);
+const endOf = (end: Uint8Array): Uint8Array | undefined => (end.length === 0 ? undefined : end);
 
 export class KeyValues {
   /** Main revision of the last change. */
   revision: number;
-  /** −1 when never compacted. */
+  /** Reads below are refused; −1 when never compacted. */
   compactRevision: number;
-  readonly #backend: Backend;
-  readonly #keys: KeyIndex;
   /** Told of each key whose lease changes; 0 is none. */
   onLease: (key: string, from: bigint, to: bigint) => void = () => {};
+  /** Told of the changes of each new revision, in their order. */
+  onRevision: ((revision: number, changes: readonly Change[]) => void) | undefined;
+  readonly #backend: Backend;
+  readonly #keys: KeyIndex;
+  /** The last that was begun. */
+  #compaction: Compaction | undefined;
 
   /** A store without records; {@link open} one that has some. */
-  constructor(
-    backend: Backend,
-    read: IndexedRecords = { keys: new KeyIndex(), revision: EMPTY_STORE_REVISION },
-  ) {
+  constructor(backend: Backend, read: IndexedRecords = indexNothing()) {
     this.#backend = backend;
     this.#keys = read.keys;
-    const scheduled = this.#mark(SCHEDULED_KEY);
-    const finished = this.#mark(FINISHED_KEY);
-    this.compactRevision = Math.max(scheduled ?? -1, finished ?? -1);
+    const scheduled = this.#mark(SCHEDULED_KEY) ?? -1;
+    const finished = this.#mark(FINISHED_KEY) ?? -1;
+    this.compactRevision = Math.max(scheduled, finished);
     this.revision = Math.max(read.revision, this.compactRevision);
-    if ((scheduled ?? -1) > (finished ?? -1)) this.#dropBelow(scheduled!);
+    if (scheduled > finished) this.#compaction = new Compaction(backend, this.#keys, scheduled, undefined);
   }
 
-  /** Reads all records once; a scheduled compaction that was not finished is. Throws `CorruptError`. */
+  /** Reads all records once. A compaction that was not finished is {@link pending}. Throws `CorruptError`. */
   static async open(backend: Backend, pacer: Pacer): Promise<KeyValues> {
     return new KeyValues(backend, await indexRecords(backend, pacer));
   }
@@ -63,44 +88,131 @@ export class KeyValues {
     return value && decodeMark(value, key);
   }
 
+  /** The last compaction that was begun and is not finished; whoever opens a store sees to it that it is. */
+  get pending(): Compaction | undefined {
+    return this.#compaction?.isFinished ? undefined : this.#compaction;
+  }
+
   /** Each live key that has a lease. */
   leased(): Iterable<[key: string, lease: bigint]> {
     return this.#keys.leased();
   }
 
   has(key: Uint8Array): boolean {
-    return this.#keys.get(latin1(key)) !== undefined;
+    return this.#ids({ key, end: undefined }, {}).length > 0;
   }
 
-  /** Those that are alive, in byte order. */
-  range({ key, end }: KeyRange): KeyValue[] {
-    return this.#names({ key, end }).map((name) => this.#read(name));
+  /** Those that are alive now, in byte order, without their records. */
+  heads(range: KeyRange): Head[] {
+    return this.#ids(range, {}).map((id) => this.#head(id));
   }
 
-  #names({ key, end }: KeyRange): string[] {
-    const from = latin1(key);
-    if (end === undefined) return this.#keys.get(from) ? [from] : [];
-    return this.#keys.range(from, end.length === 0 ? undefined : latin1(end));
+  /** Those that are or were alive, in byte order. Throws `mvcc.compacted` or `mvcc.future`. */
+  range(range: KeyRange, at: ReadOptions = {}): Stored[] {
+    return this.#ids(range, at).map((id) => this.#stored(id, at.revision));
   }
 
-  #read(name: string): KeyValue {
-    const { main, sub } = this.#keys.get(name)!;
-    return keyValue.decode(this.#backend.get('key', encodeRevision(main, sub))!);
+  /** How many {@link range} would give; a limit is passed over. */
+  count(range: KeyRange, { revision }: ReadOptions = {}): number {
+    const { key, end } = range;
+    if (revision === undefined && end !== undefined) return this.#keys.liveCountIn(firstOf(key), endOf(end));
+    return this.#visit(range, revision, () => {});
+  }
+
+  /** Both at once: some of them, and how many there are. */
+  page(range: KeyRange, at: ReadOptions = {}): { found: Stored[]; count: number } {
+    const { revision, limit = Infinity } = at;
+    const ids: number[] = [];
+    const isCounted = revision !== undefined && limit < Infinity;
+    const count = this.#visit(range, revision, (id) => {
+      if (ids.length < limit) ids.push(id);
+      return isCounted || ids.length < limit;
+    });
+    const found = ids.map((id) => this.#stored(id, revision));
+    return { found, count: ids.length < limit || isCounted ? count : this.count(range) };
+  }
+
+  #ids(range: KeyRange, { revision, limit = Infinity }: ReadOptions): number[] {
+    const ids: number[] = [];
+    this.#visit(range, revision, (id) => ids.push(id) < limit);
+    return ids;
+  }
+
+  /** Ids of those that are or were alive, until `take` gives false; gives how many it was given. */
+  #visit({ key, end }: KeyRange, revision: number | undefined, take: (id: number) => boolean | void): number {
+    if (revision !== undefined) this.assertHeld(revision);
+    const keys = this.#keys;
+    let count = 0;
+    if (end === undefined) {
+      const id = key.length === 0 ? -1 : keys.find(key);
+      if (id !== -1 && keys.seek(id, revision)) {
+        count++;
+        take(id);
+      }
+      return count;
+    }
+    keys.visit(firstOf(key), endOf(end), (id) => {
+      if (!keys.seek(id, revision)) return true;
+      count++;
+      return take(id) !== false;
+    });
+    return count;
+  }
+
+  #head(id: number): Head {
+    const keys = this.#keys;
+    keys.seek(id);
+    return {
+      key: keys.nameOf(id),
+      createRevision: keys.createRevisionOf(id),
+      modRevision: keys.main,
+      version: keys.versionOf(id),
+      lease: keys.leaseOf(id),
+    };
+  }
+
+  #stored(id: number, revision: number | undefined): Stored {
+    const keys = this.#keys;
+    keys.seek(id, revision);
+    const { main, sub, isNewest } = keys;
+    const bytes = this.#backend.get('key', encodeRevision(main, sub));
+    if (!bytes) throw new CorruptError('mvcc.value', `the record of revision ${main}.${sub} is gone`);
+    if (isNewest) return { ...this.#head(id), bytes };
+    const { createRevision, version, leaseLow, leaseHigh } = viewKeyValue(bytes);
+    const lease = joinLease(leaseLow, leaseHigh);
+    return { key: keys.nameOf(id), createRevision, modRevision: main, version, lease, bytes };
+  }
+
+  /** Puts keys in order, which the first read of a range does otherwise. */
+  sort(): void {
+    this.#keys.sort();
   }
 
   /** Runs changes that become one revision, if there are any. */
   change(run: (change: KeyChange) => void): void {
-    const change = new KeyChange(this.#backend, this.#keys, this.revision + 1, this.onLease, (range) =>
-      this.#names(range),
+    const change = new KeyChange(
+      {
+        backend: this.#backend,
+        keys: this.#keys,
+        onLease: this.onLease,
+        ids: (range) => this.#ids(range, {}),
+        isHeard: this.onRevision !== undefined,
+      },
+      this.revision + 1,
     );
     run(change);
-    if (change.count > 0) this.revision++;
+    if (change.count === 0) return;
+    this.revision++;
+    this.onRevision?.(this.revision, change.told);
   }
 
-  /** Throws `mvcc.compacted` or `mvcc.future`. */
-  compact(revision: number): void {
+  /** Begins to drop what is not needed to read at `revision` or above. Throws `mvcc.compacted` or `mvcc.future`. */
+  compact(revision: number): Compaction {
     this.assertHeld(revision, revision <= this.compactRevision);
-    this.#dropBelow(revision);
+    this.#backend.put('meta', Buffer.from(SCHEDULED_KEY), encodeMark(revision));
+    this.compactRevision = revision;
+    this.#compaction = new Compaction(this.#backend, this.#keys, revision, this.pending);
+    return this.#compaction;
   }
 
   /** Throws unless a read at `revision` can be answered. */
@@ -108,116 +220,5 @@ export class KeyValues {
     if (isCompacted) throw new ToolError('mvcc.compacted', 'mvcc: required revision has been compacted');
     if (revision > this.revision)
       throw new ToolError('mvcc.future', 'mvcc: required revision is a future revision');
-  }
-
-  /** Deletes what a compaction at `revision` does: all but each key's newest record, and tombstones below. */
-  #dropBelow(revision: number): void {
-    const record = new RecordView();
-    const newest = new Map<string, Uint8Array>();
-    const dropped: Uint8Array[] = [];
-    for (const { key, value } of this.#backend.scan('key', { to: encodeRevision(revision + 1, 0) })) {
-      record.decodeRevision(key, 0, key.length);
-      record.decodeValue(value, 0, value.length);
-      // The records of bumps go by a key without a name, as they do in etcd's index.
-      const name = latin1(value.subarray(record.keyStart, record.keyEnd));
-      const before = newest.get(name);
-      if (before) dropped.push(before);
-      if (record.isTombstone && record.main < revision) dropped.push(key.slice());
-      else newest.set(name, key.slice());
-    }
-    for (const key of dropped) this.#backend.delete('key', key);
-    const mark = encodeMark(revision);
-    this.#backend.put('meta', Buffer.from(SCHEDULED_KEY), mark);
-    this.#backend.put('meta', Buffer.from(FINISHED_KEY), mark);
-    this.compactRevision = revision;
-  }
-}
-
-interface IndexedRecords {
-  keys: KeyIndex;
-  /** Main revision of the last record. */
-  revision: number;
-}
-
-async function indexRecords(backend: Backend, pacer: Pacer): Promise<IndexedRecords> {
-  const keys = new KeyIndex();
-  const record = new RecordView();
-  let revision = EMPTY_STORE_REVISION;
-  let count = 0;
-  for (const { key, value } of backend.scan('key')) {
-    const problem = record.decodeRevision(key, 0, key.length) ?? record.decodeValue(value, 0, value.length);
-    if (problem) throw new CorruptError('mvcc.value', problem, { where: { field: 'bucket key' } });
-    revision = record.main;
-    if (++count % RECORDS_A_LOOK === 0 && pacer.isDue()) await pacer.rest();
-    // The record of a bump has no key, and no server gives it to anybody.
-    if (record.isEmpty && !record.isTombstone) continue;
-    const name = latin1(value.subarray(record.keyStart, record.keyEnd));
-    if (record.isTombstone) keys.delete(name);
-    else keys.set(name, liveKeyOf(record));
-  }
-  return { keys, revision };
-}
-
-function liveKeyOf({ main, sub, createRevision, version, lease }: RecordView): LiveKey {
-  return { main, sub, createRevision, version, lease: BigInt.asIntN(64, lease) };
-}
-
-/** Changes of one revision. */
-export class KeyChange {
-  /** How many there are; the next one's sub revision. */
-  count = 0;
-  readonly #backend: Backend;
-  readonly #keys: KeyIndex;
-  readonly #main: number;
-  readonly #onLease: KeyValues['onLease'];
-  readonly #names: (range: KeyRange) => string[];
-
-  constructor(
-    backend: Backend,
-    keys: KeyIndex,
-    main: number,
-    onLease: KeyValues['onLease'],
-    names: (range: KeyRange) => string[],
-  ) {
-    this.#backend = backend;
-    this.#keys = keys;
-    this.#main = main;
-    this.#onLease = onLease;
-    this.#names = names;
-  }
-
-  put(key: Uint8Array, value: Uint8Array, lease: bigint): void {
-    const name = latin1(key);
-    const before = this.#keys.get(name);
-    const [main, sub] = [this.#main, this.count++];
-    const live: LiveKey = {
-      main,
-      sub,
-      createRevision: before?.createRevision ?? main,
-      version: (before?.version ?? 0) + 1,
-      lease,
-    };
-    const { createRevision, version } = live;
-    const record = keyValue.encode({ key, createRevision, modRevision: main, version, value, lease });
-    this.#backend.put('key', encodeRevision(main, sub), record);
-    this.#keys.set(name, live);
-    this.#moved(name, before?.lease ?? 0n, lease);
-  }
-
-  /** Gives how many keys there were. */
-  delete(range: KeyRange): number {
-    const names = this.#names(range);
-    for (const name of names) {
-      const { lease } = this.#keys.get(name)!;
-      const record = keyValue.encode({ key: bytesOf(name) });
-      this.#backend.put('key', encodeRevision(this.#main, this.count++, true), record);
-      this.#keys.delete(name);
-      this.#moved(name, lease, 0n);
-    }
-    return names.length;
-  }
-
-  #moved(key: string, from: bigint, to: bigint): void {
-    if (from !== to) this.#onLease(key, from, to);
   }
 }

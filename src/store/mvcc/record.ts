@@ -3,6 +3,7 @@
  * value. The hot loop of every pass; it allocates nothing. Format: etcd v3.6 server/storage/mvcc/revision.go and
  * api/mvccpb/kv.proto.
  */
+import { setU64be } from '../../bytes/writer.ts';
 
 export const REVISION_SIZE = 17;
 /** A tombstone's key has one byte more, `t`. */
@@ -157,10 +158,9 @@ function u32be(bytes: Uint8Array, at: number): number {
 /** The key of a revision as etcd writes it. */
 export function encodeRevision(main: number, sub: number, isTombstone = false): Uint8Array {
   const bytes = new Uint8Array(isTombstone ? TOMBSTONE_SIZE : REVISION_SIZE);
-  const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, BigInt(main));
+  setU64be(bytes, 0, main);
   bytes[SEPARATOR_AT] = SEPARATOR;
-  view.setBigUint64(SEPARATOR_AT + 1, BigInt(sub));
+  setU64be(bytes, SEPARATOR_AT + 1, sub);
   if (isTombstone) bytes[REVISION_SIZE] = TOMBSTONE_MARK;
   return bytes;
 }

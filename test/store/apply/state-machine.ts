@@ -24,7 +24,9 @@ export class StateMachine {
   }
 
   entry(data: Uint8Array, type: number = ENTRY_TYPE.normal): string | undefined {
-    return this.applier.apply({ index: ++this.#index, term: 3, type, data }).rejection;
+    const { rejection, compaction } = this.applier.apply({ index: ++this.#index, term: 3, type, data });
+    compaction?.finish();
+    return rejection?.message;
   }
 
   /** Why it was rejected. */

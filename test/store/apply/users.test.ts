@@ -59,10 +59,13 @@ test('authentication is turned on without a new revision, off with one, and need
   state.accept(addUser('root'));
   assert.equal(state.ask({ authEnable: {} }), 'etcdserver: root user does not have root role');
   state.accept(...ENABLE.slice(1));
-  const users = new Users(state.backend);
-  assert.deepEqual([users.isEnabled, users.revision], [true, 4]);
+  const assertUsers = (expected: [isEnabled: boolean, revision: number]): void => {
+    for (const users of [state.applier.users, new Users(state.backend)])
+      assert.deepEqual([users.isEnabled, users.revision], expected);
+  };
+  assertUsers([true, 4]);
   state.accept({ header, authDisable: {} });
-  assert.deepEqual([users.isEnabled, users.revision], [false, 5]);
+  assertUsers([false, 5]);
 });
 
 for (const request of [

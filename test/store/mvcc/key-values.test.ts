@@ -6,7 +6,8 @@ import { MemorySource } from '../../../src/bytes/source.ts';
 import { CorruptError } from '../../../src/errors.ts';
 import { BoltView } from '../../../src/store/backend/bolt-view.ts';
 import { Overlay } from '../../../src/store/backend/overlay.ts';
-import { type KeyChange, KeyValues, rangeOf } from '../../../src/store/mvcc/key-values.ts';
+import type { KeyChange } from '../../../src/store/mvcc/key-change.ts';
+import { KeyValues, rangeOf } from '../../../src/store/mvcc/key-values.ts';
 import { decodeMark } from '../../../src/store/mvcc/marks.ts';
 import { latin1 } from '../../support/bolt-spec.ts';
 import { buildDatabase, bump, compactedAt, deletion, type Pair, put, text } from '../database-builder.ts';
@@ -25,7 +26,9 @@ async function openStore(
 ): Promise<Opened> {
   const file = buildDatabase({ records, buckets: { meta: compactedAt(marks) }, pageSize: 1024 });
   const overlay = new Overlay(new BoltView(new MemorySource(file)));
-  return { overlay, keys: await KeyValues.open(overlay, new Pacer()) };
+  const keys = await KeyValues.open(overlay, new Pacer());
+  keys.pending?.finish();
+  return { overlay, keys };
 }
 
 /** Revisions as `2.0`, with a `t` behind those of tombstones. */
@@ -48,7 +51,7 @@ function markOf(overlay: Overlay, name: string): number | undefined {
 
 const single = (key: string): ReturnType<typeof rangeOf> => rangeOf(text(key), new Uint8Array());
 const namesIn = (keys: KeyValues, key: string, end: string): string[] =>
-  keys.range(rangeOf(text(key), text(end))).map((one) => latin1(one.key));
+  keys.range(rangeOf(text(key), text(end))).map(({ key: name }) => name);
 
 function runStep(keys: KeyValues, step: Step): void {
   if (step.kind === 'transaction') {
@@ -61,15 +64,14 @@ function runStep(keys: KeyValues, step: Step): void {
     return;
   }
   const revision = keys.revision - step.back;
-  if (revision > keys.compactRevision && revision > 0) keys.compact(revision);
+  if (revision > keys.compactRevision && revision > 0) keys.compact(revision).finish();
 }
 
 function liveOf(keys: KeyValues): string[] {
   return keys
     .range(rangeOf(text('\0'), text('\0')))
     .map(
-      ({ key, createRevision, modRevision, version }) =>
-        `${latin1(key)} ${createRevision} ${modRevision} ${version}`,
+      ({ key, createRevision, modRevision, version }) => `${key} ${createRevision} ${modRevision} ${version}`,
     );
 }
 
@@ -164,7 +166,7 @@ describe('compaction', () => {
   for (const [revision, revisions] of kept) {
     test(`at ${revision} keeps ${revisions}`, async () => {
       const { overlay, keys } = await openStore(example);
-      keys.compact(revision);
+      keys.compact(revision).finish();
       assert.equal(revisionsOf(overlay).join(' '), revisions);
       assert.deepEqual(
         [
@@ -181,8 +183,8 @@ describe('compaction', () => {
 
   test('a tombstone that was kept goes with the next one', async () => {
     const { overlay, keys } = await openStore(example);
-    keys.compact(5);
-    keys.compact(6);
+    keys.compact(5).finish();
+    keys.compact(6).finish();
     assert.equal(revisionsOf(overlay).join(' '), '6.0 7.0');
   });
 
@@ -195,7 +197,7 @@ describe('compaction', () => {
   for (const [revision, code] of refused) {
     test(`at ${revision} after one at 5 is refused, and changes nothing`, async () => {
       const { overlay, keys } = await openStore(example);
-      keys.compact(5);
+      keys.compact(5).finish();
       const before = rowsOf(overlay);
       assert.throws(() => keys.compact(revision), { code });
       assert.deepEqual([rowsOf(overlay), keys.compactRevision], [before, 5]);
@@ -204,7 +206,7 @@ describe('compaction', () => {
 
   test('what can be read is what is not compacted', async () => {
     const { keys } = await openStore(example);
-    keys.compact(5);
+    keys.compact(5).finish();
     assert.throws(() => keys.assertHeld(4), { code: 'mvcc.compacted' });
     assert.throws(() => keys.assertHeld(8), { code: 'mvcc.future' });
     keys.assertHeld(5);
@@ -227,16 +229,16 @@ describe('the record of a bump', () => {
     assert.deepEqual(liveOf(keys), ['a 2 2 1', 'b 3 3 1']);
     assert.equal(keys.has(new Uint8Array()), false);
     keys.change((change) => change.put(text('a'), text('v'), 0n));
-    keys.compact(1004);
+    keys.compact(1004).finish();
     assert.deepEqual(revisionsOf(overlay), ['3.0', '1003.0', '1004.0']);
     assert.equal(overlay.get('key', bump(1003)[0])!.length, 0);
   });
 
   test('gives way to a later one when both are compacted, as a key without a name does', async () => {
     const { overlay, keys } = await openStore([put(2, 'a'), bump(10), put(11, 'b'), bump(20)]);
-    keys.compact(11);
+    keys.compact(11).finish();
     assert.deepEqual(revisionsOf(overlay), ['2.0', '10.0', '11.0', '20.0']);
-    keys.compact(20);
+    keys.compact(20).finish();
     assert.deepEqual(revisionsOf(overlay), ['2.0', '11.0', '20.0']);
   });
 });
