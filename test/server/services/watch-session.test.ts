@@ -7,7 +7,7 @@ import { event, keyValue } from '../../../src/format/proto/mvccpb.ts';
 import { watchRequest, watchResponse } from '../../../src/format/proto/watchpb.ts';
 import { watchService } from '../../../src/server/services/watch.ts';
 import type { BackendView, Pair, ScanRange } from '../../../src/store/backend/backend.ts';
-import type { Change } from '../../../src/store/mvcc/events.ts';
+import type { KeyValues } from '../../../src/store/mvcc/key-values.ts';
 import { encodeRevision } from '../../../src/store/mvcc/record.ts';
 import { WatchHub } from '../../../src/store/mvcc/watch.ts';
 import { MemoryStream } from './memory-stream.ts';
@@ -20,7 +20,7 @@ const VALUE = Buffer.alloc(1_000, 'x');
 class EndlessStore implements BackendView {
   revision = 1;
   readonly compactRevision = -1;
-  onRevision: (revision: number, changes: readonly Change[]) => void = () => {};
+  onRevision: KeyValues['onRevision'];
   readonly keys = this;
   readonly backend = this;
 
@@ -52,7 +52,7 @@ class EndlessStore implements BackendView {
     const bytes = this.#record(revision);
     const key = `${revision % 1000}`;
     const change = { key, sub: 0, isDelete: false, isCreate: true, bytes, previous: () => undefined };
-    this.onRevision(revision, [change]);
+    this.onRevision!(revision, [change]);
   }
 }
 

@@ -190,7 +190,7 @@ describe('ending', () => {
   test('a watch of compacted revisions is cancelled with the oldest that is held', async () => {
     const server = new Server();
     for (let i = 0; i < 9; i++) server.store.put('a', `${i}`);
-    server.store.compact(6);
+    server.store.compact(6).finish();
     const client = server.open();
     client.ask({ createRequest: { ...ALL, startRevision: 3n } });
     assert.deepEqual(shown(await client.take()), ['0@10 created', '0@0 canceled compacted 6']);
@@ -282,7 +282,7 @@ describe('fragments', () => {
     const client = server.open();
     await client.watch(ALL);
     await client.watch({ ...ALL, fragment: true });
-    server.store.change(['a', 'b', 'c', 'd', 'e'].map((key) => ({ put: key, value: 'x'.repeat(200) })));
+    server.store.write(['a', 'b', 'c', 'd', 'e'].map((key) => ({ put: key, value: 'x'.repeat(200) })));
     server.store.put('large', 'x'.repeat(1_000));
     await nextTurn();
     const messages = client.stream.take();
@@ -304,7 +304,7 @@ describe('fragments', () => {
       client.ask({ createRequest: { ...ALL, watchId, fragment: watchId === 200n, prevKv: watchId === 1n } });
     await client.take();
     for (const size of [0, 100, 200, 20_000])
-      server.store.change(['a', 'b'].map((key) => ({ put: key, value: 'x'.repeat(size) })));
+      server.store.write(['a', 'b'].map((key) => ({ put: key, value: 'x'.repeat(size) })));
     const messages = client.stream.take();
     assert.ok(messages.length > 24);
     for (const message of messages)

@@ -17,9 +17,9 @@ function shown({ events }: PastEvents): string[] {
   });
 }
 
-function storeOf(...steps: Array<Parameters<WatchedStore['change']>[0]>): WatchedStore {
+function storeOf(...steps: Array<Parameters<WatchedStore['write']>[0]>): WatchedStore {
   const store = new WatchedStore();
-  for (const step of steps) store.change(step);
+  for (const step of steps) store.write(step);
   return store;
 }
 
@@ -46,7 +46,7 @@ test('past changes are read as events, deletions with their revision and the val
 
 test('a value before is absent once it is compacted', () => {
   const store = storeOf([{ put: 'a', value: '1' }], [{ put: 'a', value: '2' }], [{ put: 'a', value: '3' }]);
-  store.compact(3);
+  store.compact(3).finish();
   assert.deepEqual(shown(readEvents(store.backend, store, { ...NO_LIMITS, from: 3 })), [
     'PUT a=2@3',
     'PUT a=3@4 before 2@3',
