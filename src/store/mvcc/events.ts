@@ -105,7 +105,8 @@ function changeOf(record: RecordView, key: string, value: Uint8Array, keys: Watc
     sub,
     isDelete: isTombstone,
     isCreate: !isTombstone && record.createRevision === main,
-    bytes: isTombstone ? withModRevision(value, main) : value.slice(),
+    // A row is gone with the next one, and `slice` of a Buffer would share its memory.
+    bytes: isTombstone ? withModRevision(value, main) : new Uint8Array(value),
     previous: () => heldBefore(keys, key, main),
   };
 }

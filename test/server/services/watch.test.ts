@@ -264,6 +264,26 @@ describe('progress', () => {
     assert.deepEqual(shown(await client.take()), ['1@2']);
   });
 
+  test('is not told to a client that has not taken its events', async () => {
+    const server = new Server({ queuedBytesMax: 1 });
+    const client = server.open();
+    client.stream.windowBytes = 1;
+    client.ask({ createRequest: { ...ALL, progressNotify: true } });
+    await nextTurn();
+    client.stream.take();
+    await nextTurn();
+    server.store.put('a');
+    server.clock.tick();
+    server.clock.tick();
+    client.ask({ progressRequest: {} });
+    await nextTurn();
+    assert.equal(client.stream.queued.length, 1);
+    client.stream.take();
+    await nextTurn();
+    client.ask({ progressRequest: {} });
+    assert.deepEqual(shown(await client.take()), ['-1@2']);
+  });
+
   test('the interval is ten minutes, and never below a tenth of a second', async () => {
     for (const [options, ms] of [
       [{}, 630_000],
@@ -295,6 +315,19 @@ describe('fragments', () => {
       '1@3 +large',
     ]);
     assert.ok(messages.slice(1, 4).every(({ length }) => length < 600));
+  });
+
+  test('have fewer bytes than the limit, not as many', async () => {
+    const sizesAt = async (fragmentBytes: number): Promise<number[]> => {
+      const server = new Server({ fragmentBytes });
+      const client = server.open();
+      await client.watch({ ...ALL, fragment: true });
+      server.store.write(['a', 'b', 'c', 'd'].map((key) => ({ put: key, value: 'x'.repeat(200) })));
+      return client.stream.take().map(({ length }) => length);
+    };
+    const [first] = await sizesAt(600);
+    assert.equal((await sizesAt(first! + 1)).length, 2);
+    assert.equal((await sizesAt(first!)).length, 4);
   });
 
   test('every frame is what the table of the message encodes', async () => {

@@ -152,7 +152,7 @@ test('every watcher is given what a look at the whole history gives, once and in
       const open = model.watches.filter(({ client }) => client.watcher.state !== 'closed');
       assert.equal(model.watched.hub.watcherCount, open.length);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 

@@ -139,7 +139,7 @@ describe('an unsynced watcher', () => {
     const watched = new WatchedHub();
     fill(watched, 5_000);
     const clients = Array.from(
-      { length: 100 },
+      { length: 20 },
       (_, i) => new Client(watched.hub.subscribe(), { range: ALL, startRevision: 2 + i * 10 }),
     );
     watched.settle();
