@@ -5,16 +5,15 @@
 import type { ResponseHeader } from '../../format/proto/kvpb.ts';
 import type { Methods } from '../../rpc/seam.ts';
 import type { BackendView } from '../../store/backend/backend.ts';
-import type { Change, WatchedKeys } from '../../store/mvcc/events.ts';
+import type { WatchedKeys } from '../../store/mvcc/events.ts';
+import type { KeyValues } from '../../store/mvcc/key-values.ts';
 import { WatchHub } from '../../store/mvcc/watch.ts';
 import { WatchFrames } from './watch-frames.ts';
 import { WatchSession } from './watch-session.ts';
 
 /** What of the server's core watching needs. */
 export interface WatchCore {
-  readonly keys: WatchedKeys & {
-    onRevision: ((revision: number, changes: readonly Change[]) => void) | undefined;
-  };
+  readonly keys: WatchedKeys & Pick<KeyValues, 'onRevision'>;
   readonly backend: BackendView;
   header(): ResponseHeader;
 }

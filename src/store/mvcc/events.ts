@@ -7,22 +7,9 @@ import { Writer } from '../../bytes/writer.ts';
 import { CorruptError } from '../../errors.ts';
 import { EVENT_TYPE } from '../../format/proto/mvccpb.ts';
 import type { BackendView } from '../backend/backend.ts';
+import type { Change } from './key-change.ts';
 import type { KeyRange } from './key-values.ts';
 import { encodeRevision, RecordView } from './record.ts';
-
-/** One change of a revision. */
-export interface Change {
-  /** `latin1`. */
-  key: string;
-  sub: number;
-  isDelete: boolean;
-  /** Whether the key did not exist before. */
-  isCreate: boolean;
-  /** The event's encoded KeyValue: of a deletion, only key and mod revision. */
-  bytes: Uint8Array;
-  /** The encoded KeyValue before this change; undefined when there was none, or it is not held any more. */
-  previous(): Uint8Array | undefined;
-}
 
 /** What of the store watching needs. */
 export interface WatchedKeys {
@@ -118,7 +105,8 @@ function changeOf(record: RecordView, key: string, value: Uint8Array, keys: Watc
     sub,
     isDelete: isTombstone,
     isCreate: !isTombstone && record.createRevision === main,
-    bytes: isTombstone ? withModRevision(value, main) : value.slice(),
+    // A row is gone with the next one, and `slice` of a Buffer would share its memory.
+    bytes: isTombstone ? withModRevision(value, main) : new Uint8Array(value),
     previous: () => heldBefore(keys, key, main),
   };
 }

@@ -7,7 +7,8 @@
 import type { BackendView } from '../backend/backend.ts';
 import { CatchUpRound } from './catch-up.ts';
 import { type EventBatch, EventBatches, variantOf, type Wants } from './event-batch.ts';
-import { type Change, type WatchedKeys, WatchEvent } from './events.ts';
+import { type WatchedKeys, WatchEvent } from './events.ts';
+import type { Change } from './key-change.ts';
 import { type WatcherGroup, WatcherIndex, type WatchRange } from './watcher-index.ts';
 
 /** Takes what a watcher is given. It may close watchers, but must not throw. */

@@ -190,7 +190,7 @@ describe('ending', () => {
   test('a watch of compacted revisions is cancelled with the oldest that is held', async () => {
     const server = new Server();
     for (let i = 0; i < 9; i++) server.store.put('a', `${i}`);
-    server.store.compact(6);
+    server.store.compact(6).finish();
     const client = server.open();
     client.ask({ createRequest: { ...ALL, startRevision: 3n } });
     assert.deepEqual(shown(await client.take()), ['0@10 created', '0@0 canceled compacted 6']);
@@ -264,6 +264,26 @@ describe('progress', () => {
     assert.deepEqual(shown(await client.take()), ['1@2']);
   });
 
+  test('is not told to a client that has not taken its events', async () => {
+    const server = new Server({ queuedBytesMax: 1 });
+    const client = server.open();
+    client.stream.windowBytes = 1;
+    client.ask({ createRequest: { ...ALL, progressNotify: true } });
+    await nextTurn();
+    client.stream.take();
+    await nextTurn();
+    server.store.put('a');
+    server.clock.tick();
+    server.clock.tick();
+    client.ask({ progressRequest: {} });
+    await nextTurn();
+    assert.equal(client.stream.queued.length, 1);
+    client.stream.take();
+    await nextTurn();
+    client.ask({ progressRequest: {} });
+    assert.deepEqual(shown(await client.take()), ['-1@2']);
+  });
+
   test('the interval is ten minutes, and never below a tenth of a second', async () => {
     for (const [options, ms] of [
       [{}, 630_000],
@@ -282,7 +302,7 @@ describe('fragments', () => {
     const client = server.open();
     await client.watch(ALL);
     await client.watch({ ...ALL, fragment: true });
-    server.store.change(['a', 'b', 'c', 'd', 'e'].map((key) => ({ put: key, value: 'x'.repeat(200) })));
+    server.store.write(['a', 'b', 'c', 'd', 'e'].map((key) => ({ put: key, value: 'x'.repeat(200) })));
     server.store.put('large', 'x'.repeat(1_000));
     await nextTurn();
     const messages = client.stream.take();
@@ -297,6 +317,19 @@ describe('fragments', () => {
     assert.ok(messages.slice(1, 4).every(({ length }) => length < 600));
   });
 
+  test('have fewer bytes than the limit, not as many', async () => {
+    const sizesAt = async (fragmentBytes: number): Promise<number[]> => {
+      const server = new Server({ fragmentBytes });
+      const client = server.open();
+      await client.watch({ ...ALL, fragment: true });
+      server.store.write(['a', 'b', 'c', 'd'].map((key) => ({ put: key, value: 'x'.repeat(200) })));
+      return client.stream.take().map(({ length }) => length);
+    };
+    const [first] = await sizesAt(600);
+    assert.equal((await sizesAt(first! + 1)).length, 2);
+    assert.equal((await sizesAt(first!)).length, 4);
+  });
+
   test('every frame is what the table of the message encodes', async () => {
     const server = new Server({ fragmentBytes: 300 });
     const client = server.open();
@@ -304,7 +337,7 @@ describe('fragments', () => {
       client.ask({ createRequest: { ...ALL, watchId, fragment: watchId === 200n, prevKv: watchId === 1n } });
     await client.take();
     for (const size of [0, 100, 200, 20_000])
-      server.store.change(['a', 'b'].map((key) => ({ put: key, value: 'x'.repeat(size) })));
+      server.store.write(['a', 'b'].map((key) => ({ put: key, value: 'x'.repeat(size) })));
     const messages = client.stream.take();
     assert.ok(messages.length > 24);
     for (const message of messages)

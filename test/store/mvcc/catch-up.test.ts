@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { WatchOptions } from '../../../src/store/mvcc/watch.ts';
-import { Client, wanted, WatchedHub } from './watch-support.ts';
+import { ALL, Client, wanted, WatchedHub } from './watch-support.ts';
 import type { HistoryEvent, Step } from './watched-store.ts';
 
 const KEYS = ['a', 'ab', 'b', 'c\xff', 'd'];
@@ -66,7 +66,7 @@ class Model {
     const { store } = this.watched;
     switch (one.do) {
       case 'change':
-        return store.change(one.steps);
+        return store.write(one.steps);
       case 'changes':
         for (let i = 0; i < one.count; i++) store.put(KEYS[i % KEYS.length]!, `${i}`);
         return;
@@ -90,6 +90,7 @@ class Model {
       case 'resume':
         return this.resume(one.by);
       default:
+        store.pending?.step();
         this.watched.turn();
     }
   }
@@ -111,6 +112,7 @@ class Model {
   finish(): void {
     for (let i = 0; i < SUBSCRIBERS; i++) this.resume(i);
     this.watched.settle();
+    this.watched.store.pending?.finish();
   }
 }
 
@@ -124,6 +126,7 @@ function assertGiven(model: Model, { client, options: asked, closedAt }: Watched
     expected.map((event) => withoutCompacted(event, event, store.compactRevision)),
   );
   assert.ok(client.isWhole, 'the events of a revision come at once');
+  assert.equal(client.isOverfed, false, 'nothing is given to who is full');
   if (closedAt !== undefined) assert.ok(client.received.every(({ revision }) => revision <= closedAt));
 }
 
@@ -149,8 +152,18 @@ test('every watcher is given what a look at the whole history gives, once and in
       const open = model.watches.filter(({ client }) => client.watcher.state !== 'closed');
       assert.equal(model.watched.hub.watcherCount, open.length);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
+});
+
+test('a round that ends early gives nothing to those who start behind its end', () => {
+  const watched = new WatchedHub();
+  for (let i = 0; i < 999; i++) watched.store.put('a', 'x'.repeat(5_000));
+  const asked = [2, 950].map((startRevision): WatchOptions => ({ range: ALL, startRevision }));
+  const clients = asked.map((one) => new Client(watched.hub.subscribe(), one));
+  watched.settle();
+  for (const [i, client] of clients.entries())
+    assert.deepEqual(client.received, wanted(watched.store.history, asked[i]!));
 });
 
 test('a watcher that is neither behind nor stalled is never closed by a compaction', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CorruptError } from '../../../src/errors.ts';
 import { event } from '../../../src/format/proto/mvccpb.ts';
+import type { BackendView } from '../../../src/store/backend/backend.ts';
 import { type PastEvents, readEvents } from '../../../src/store/mvcc/events.ts';
 import { encodeRevision } from '../../../src/store/mvcc/record.ts';
 import { WatchedStore } from './watched-store.ts';
@@ -17,9 +18,9 @@ function shown({ events }: PastEvents): string[] {
   });
 }
 
-function storeOf(...steps: Array<Parameters<WatchedStore['change']>[0]>): WatchedStore {
+function storeOf(...steps: Array<Parameters<WatchedStore['write']>[0]>): WatchedStore {
   const store = new WatchedStore();
-  for (const step of steps) store.change(step);
+  for (const step of steps) store.write(step);
   return store;
 }
 
@@ -46,7 +47,7 @@ test('past changes are read as events, deletions with their revision and the val
 
 test('a value before is absent once it is compacted', () => {
   const store = storeOf([{ put: 'a', value: '1' }], [{ put: 'a', value: '2' }], [{ put: 'a', value: '3' }]);
-  store.compact(3);
+  store.compact(3).finish();
   assert.deepEqual(shown(readEvents(store.backend, store, { ...NO_LIMITS, from: 3 })), [
     'PUT a=2@3',
     'PUT a=3@4 before 2@3',
@@ -81,6 +82,23 @@ test('the record of a bump is no event', () => {
   const past = readEvents(store.backend, store, { ...NO_LIMITS, from: 2, revisionsMax: 2_000 });
   assert.deepEqual(shown(past), ['PUT a=1@2']);
   assert.equal(past.nextRevision, 1_001);
+});
+
+test('events do not change with the row that they were read from', () => {
+  const store = storeOf([{ put: 'a', value: '1' }], [{ put: 'a', value: '2' }]);
+  const row = Buffer.alloc(64);
+  const backend: BackendView = {
+    get: () => undefined,
+    *scan() {
+      for (const { key, value } of store.backend.scan('key')) {
+        row.set(value);
+        yield { key, value: row.subarray(0, value.length) };
+        row.fill(0xff);
+      }
+    },
+  };
+  const past = readEvents(backend, store, { ...NO_LIMITS, from: 2 });
+  assert.deepEqual(shown(past), ['PUT a=1@2', 'PUT a=2@3 before 1@2']);
 });
 
 test('a malformed record is damage', () => {

@@ -45,6 +45,8 @@ export class Client implements WatchListener {
   readonly space: { room: number };
   /** Whether no revision came in two responses, and no header was behind its events. */
   isWhole = true;
+  /** Whether it was given events when it had no room. */
+  isOverfed = false;
   compactedAt: number | undefined;
   error: unknown;
 
@@ -57,6 +59,7 @@ export class Client implements WatchListener {
   events({ revision, events }: EventBatch): boolean {
     const last = this.received.at(-1)?.revision ?? 0;
     this.headers.push(revision);
+    if (this.subscriber.isFull) this.isOverfed = true;
     const given = events.map((bytes) => decoded(bytes));
     if (given[0]!.revision <= last || given.at(-1)!.revision > revision) this.isWhole = false;
     this.received.push(...given);

@@ -1,9 +1,7 @@
-/** A store to be watched: rows in memory, each change told as one revision, and its history kept beside it. */
+/** A store to be watched, over rows in memory, with its whole history kept beside it. */
 import { latin1 } from '../../../src/bytes/order.ts';
-import { keyValue, type KeyValue } from '../../../src/format/proto/mvccpb.ts';
 import type { Backend, Pair, ScanRange } from '../../../src/store/backend/backend.ts';
-import type { Change, WatchedKeys } from '../../../src/store/mvcc/events.ts';
-import { encodeRevision } from '../../../src/store/mvcc/record.ts';
+import { KeyValues } from '../../../src/store/mvcc/key-values.ts';
 
 /** One bucket's rows in order; cheap when they come in order. */
 class Rows {
@@ -71,82 +69,44 @@ export interface HistoryEvent {
 
 export type Step = { put: string; value: string } | { delete: string };
 
-export class WatchedStore implements WatchedKeys {
-  readonly backend = new MemoryBackend();
-  revision = 1;
-  compactRevision = -1;
-  onRevision: (revision: number, changes: readonly Change[]) => void = () => {};
+const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
+
+/** Keys over rows in memory, with their whole history beside them. */
+export class WatchedStore extends KeyValues {
+  readonly backend: MemoryBackend;
   readonly history: HistoryEvent[] = [];
-  /** Records of each key, oldest first. */
-  readonly #records = new Map<string, Array<{ main: number; live: KeyValue | undefined }>>();
+  readonly #values = new Map<string, string>();
+
+  constructor() {
+    const backend = new MemoryBackend();
+    super(backend);
+    this.backend = backend;
+  }
 
   put(key: string, value = ''): void {
-    this.change([{ put: key, value }]);
+    this.write([{ put: key, value }]);
   }
 
   delete(key: string): void {
-    this.change([{ delete: key }]);
+    this.write([{ delete: key }]);
   }
 
   /** Makes one revision, unless nothing changes. */
-  change(steps: readonly Step[]): void {
-    const main = this.revision + 1;
-    const changes: Change[] = [];
-    for (const step of steps) {
-      const change = this.#apply(step, main, changes.length);
-      if (change) changes.push(change);
-    }
-    if (changes.length === 0) return;
-    this.revision = main;
-    this.onRevision(main, changes);
-  }
-
-  #apply(step: Step, main: number, sub: number): Change | undefined {
-    const key = 'put' in step ? step.put : step.delete;
-    const records = this.#records.get(key) ?? [];
-    this.#records.set(key, records);
-    const before = records.at(-1)?.live;
-    if ('delete' in step && !before) return undefined;
-    const name = Buffer.from(key, 'latin1');
-    const live =
-      'put' in step
-        ? {
-            key: name,
-            createRevision: before?.createRevision ?? main,
-            modRevision: main,
-            version: (before?.version ?? 0) + 1,
-            value: Buffer.from(step.value),
-            lease: 0n,
-          }
-        : undefined;
-    records.push({ main, live });
-    this.backend.put('key', encodeRevision(main, sub, !live), keyValue.encode(live ?? { key: name }));
-    const text = (kv: KeyValue | undefined): string | undefined => kv && Buffer.from(kv.value).toString();
-    this.history.push({ revision: main, key, value: text(live), previous: text(before) });
-    return {
-      key,
-      sub,
-      isDelete: !live,
-      isCreate: live !== undefined && !before,
-      bytes: keyValue.encode(live ?? { key: name, modRevision: main }),
-      previous: () => before && keyValue.encode(before),
-    };
-  }
-
-  range({ key }: { key: Uint8Array }, at: { revision: number }): Array<{ bytes: Uint8Array }> {
-    const record = this.#records.get(latin1(key))?.findLast(({ main }) => main <= at.revision);
-    return record?.live ? [{ bytes: keyValue.encode(record.live) }] : [];
-  }
-
-  /** Drops what nobody can ask for any more. */
-  compact(revision: number): void {
-    this.compactRevision = revision;
-    const rows = [...this.backend.scan('key', { to: encodeRevision(revision + 1, 0) })];
-    for (const { key, value } of rows) {
-      const records = this.#records.get(latin1(keyValue.decode(value).key))!;
-      const main = Number(Buffer.from(key).readBigUInt64BE(0));
-      const newest = records.findLast((record) => record.main <= revision)!;
-      if (main !== newest.main || (!newest.live && main < revision)) this.backend.delete('key', key);
-    }
+  write(steps: readonly Step[]): void {
+    const revision = this.revision + 1;
+    this.change((change) => {
+      for (const step of steps) {
+        const key = 'put' in step ? step.put : step.delete;
+        const previous = this.#values.get(key);
+        if ('put' in step) {
+          change.put(bytes(key), Buffer.from(step.value), 0n);
+          this.#values.set(key, step.value);
+          this.history.push({ revision, key, value: step.value, previous });
+        } else if (change.delete({ key: bytes(key), end: undefined }) > 0) {
+          this.#values.delete(key);
+          this.history.push({ revision, key, value: undefined, previous });
+        }
+      }
+    });
   }
 }
