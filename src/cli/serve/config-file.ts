@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { UsageError } from '../../errors.ts';
-import { isServeFlag, SERVE_FLAGS, type ServeFlag } from './flags.ts';
+import { isServeFlag, OWN_FLAGS, SERVE_FLAGS, type ServeFlag } from './flags.ts';
 import type { Setting } from './settings.ts';
 
 /** Keys of groups, and the flags that they stand for. */
@@ -40,8 +40,8 @@ const SPELLINGS: Readonly<Record<string, ServeFlag>> = {
   'experimental-snapshot-catch-up-entries': 'experimental-snapshot-catchup-entries',
 };
 
-/** What no file can hold: it would name another file, or ends the program. */
-const FLAGS_ONLY: readonly ServeFlag[] = ['config-file', 'version'];
+/** What etcd does not read from a file either. */
+const FLAGS_ONLY: readonly ServeFlag[] = [...OWN_FLAGS, 'config-file', 'version'];
 
 interface Reading {
   file: string;

@@ -59,7 +59,7 @@ function microseconds(): string {
 
 function openOutput(output: string): Write {
   if (output === 'stderr') return writeError;
-  if (output === 'stdout') return writeOut;
+  if (output === 'stdout') return unbroken(output, writeOut);
   let file: number;
   try {
     file = openSync(output, 'a', 0o644);
@@ -69,13 +69,17 @@ function openOutput(output: string): Write {
       cause,
     });
   }
+  return unbroken(output, (line) => writeSync(file, line));
+}
+
+/** A log that cannot be written does not stop the server, as with etcd; it is said once. */
+function unbroken(output: string, write: (line: string) => unknown): Write {
   let isBroken = false;
   return (line) => {
     try {
-      writeSync(file, line);
+      write(line);
       isBroken = false;
     } catch (error) {
-      // A log that cannot be written does not stop the server, as with etcd; it is said once.
       if (!isBroken) writeError(`cannot write to ${output}: ${(error as Error).message}\n`);
       isBroken = true;
     }

@@ -114,7 +114,7 @@ function fromFlags({ flags, environment }: Given, notes: Note[]): Map<ServeFlag,
   for (const name of SERVE_FLAG_NAMES) {
     const variable = variableOf(name);
     const text = flags.get(name);
-    const isOwn = OWN_FLAGS.includes(name);
+    const isOwn = OWN_FLAGS.includes(name) || name === 'version';
     if (!isOwn) known.add(variable);
     if (text !== undefined) {
       if (!isOwn && environment[variable] !== undefined) throw shadowed(variable);
@@ -128,7 +128,7 @@ function fromFlags({ flags, environment }: Given, notes: Note[]): Map<ServeFlag,
     notes.push({ level: 'info', fields, message: 'recognized and used environment variable' });
   }
   for (const [variable, value] of Object.entries(environment)) {
-    if (!variable.startsWith('ETCD_') || known.has(variable)) continue;
+    if (!variable.startsWith('ETCD_') || known.has(variable) || value === undefined) continue;
     const fields = { 'environment-variable': `${variable}=${value}` };
     notes.push({ level: 'warn', fields, message: 'unrecognized environment variable' });
   }

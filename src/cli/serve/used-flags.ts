@@ -82,8 +82,9 @@ export const USED_FLAGS = {
     default: '0',
   }),
   'backend-batch-interval': used(STORAGE, 'duration', 'Longest time between commits (default: 100ms)'),
-  'backend-batch-limit': used(STORAGE, 'integer', 'Most changes between commits (default: 10000)', {
+  'backend-batch-limit': used(STORAGE, 'integer', 'Most changes between commits; 0 is 10000', {
     min: 0,
+    default: '0',
   }),
   'auto-compaction-mode': used(STORAGE, 'text', 'What the retention counts', {
     words: ['periodic', 'revision'],

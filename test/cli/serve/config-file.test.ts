@@ -59,8 +59,8 @@ socket-options:
 });
 
 test('keys that nobody knows are given back', (t) => {
-  const { unknown } = read(t, 'nam: x\nconfig-file: y\nsocket-options: { other: true }\n');
-  assert.deepEqual(unknown, ['nam', 'config-file', 'socket-options.other']);
+  const { unknown } = read(t, 'nam: x\nconfig-file: y\nsnapshot: z\nsocket-options: { other: true }\n');
+  assert.deepEqual(unknown, ['nam', 'config-file', 'snapshot', 'socket-options.other']);
 });
 
 test('an empty file gives nothing', (t) => {

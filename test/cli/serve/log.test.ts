@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { serverLog } from '../../../src/cli/serve/log.ts';
@@ -69,3 +70,25 @@ test('without outputs nothing is written, and a file that cannot be opened is an
     message: /ENOENT/,
   });
 });
+
+test(
+  'a disk that is full does not stop whoever logs',
+  { skip: existsSync('/dev/full') ? false : 'no /dev/full' },
+  () => {
+    const module = JSON.stringify(new URL('../../../src/cli/serve/log.js', import.meta.url).href);
+    const script = `
+    import { serverLog } from ${module};
+    const log = serverLog({ level: 'info', format: 'json', outputs: ['/dev/full', 'stdout'] });
+    log.info({}, 'one');
+    log.info({}, 'two');
+    process.stderr.write('alive');`;
+    const full = openSync('/dev/full', 'w');
+    const result = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      stdio: ['ignore', full, 'pipe'],
+    });
+    closeSync(full);
+    assert.equal(result.status, 0);
+    assert.match(result.stderr, /^cannot write to \/dev\/full: ENOSPC.*\ncannot write to stdout: .*\nalive$/);
+  },
+);

@@ -7,16 +7,21 @@ import { test } from 'node:test';
 import { notifySupervisor } from '../../../src/cli/serve/notify.ts';
 import { scratch } from '../../support/scratch.ts';
 
+/** Prints what it was told once the sender, which waits for it, has been let go. */
 const RECEIVER = `
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind(sys.argv[1])
+s.settimeout(10)
 print("bound", flush=True)
-while True:
-    text = s.recv(4096).decode()
-    if "READY=1" in text:
-        print(text, flush=True)
-        break
+told = ""
+try:
+    while "BARRIER=1" not in told:
+        told += s.recv(4096).decode() + "\\n"
+        if "READY=1" in told: s.settimeout(2)
+except TimeoutError:
+    pass
+print(told, flush=True)
 `;
 
 const runs = (program: string): boolean => spawnSync(program, ['--version']).status === 0;

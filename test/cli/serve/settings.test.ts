@@ -49,6 +49,12 @@ test('variables are reported: the known ones, and those that nobody knows', () =
   ]);
 });
 
+test('the version that images set in the environment is no flag', () => {
+  const collected = collect({}, { ETCD_VERSION: 'v3.6.16' });
+  assert.equal(collected.settings.isGiven('version'), false);
+  assert.deepEqual(messages(collected), ['unrecognized environment variable']);
+});
+
 test('our own flags are not read from the environment', () => {
   const collected = collect({ scratch: 'true' }, { ETCD_SNAPSHOT: 'x.db', ETCD_SCRATCH: 'false' });
   assert.equal(collected.settings.text('snapshot'), undefined);
