@@ -74,11 +74,20 @@ function mapValues<V>(
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value, key)]));
 }
 
+interface Slow {
+  tookMs: number;
+  request: Uint8Array;
+  response: Uint8Array;
+}
+
 class Meter {
   readonly #stats: CallStats;
   readonly #log: ServerLog;
   readonly #warningMs: number;
   readonly #now: () => number;
+  /** The version of the last call and its counts: most clients are of one. */
+  #lastVersion: string | undefined;
+  #lastCounts = { unary: 0, stream: 0 };
 
   constructor({ stats, log, warningMs, now = () => performance.now() }: MeasureOptions) {
     this.#stats = stats;
@@ -90,7 +99,11 @@ class Meter {
   unary(handler: UnaryHandler, path: string): UnaryHandler {
     const method = this.#add(path, 'unary');
     return (request, call) => {
-      const began = this.#begin(method, request.length, call);
+      method.started++;
+      method.received++;
+      this.#stats.receivedBytes += request.length;
+      this.#countClient(call, 'unary');
+      const began = this.#now();
       let response: Uint8Array | Promise<Uint8Array>;
       try {
         response = handler(request, call);
@@ -99,12 +112,14 @@ class Meter {
         throw error;
       }
       if (response instanceof Uint8Array) {
-        this.#answered(method, { began, request, response }, call);
+        const tookMs = this.#answered(method, began, response.length);
+        if (tookMs > this.#warningMs) this.#warn(method, { tookMs, request, response }, call);
         return response;
       }
       return response.then(
         (bytes) => {
-          this.#answered(method, { began, request, response: bytes }, call);
+          const tookMs = this.#answered(method, began, bytes.length);
+          if (tookMs > this.#warningMs) this.#warn(method, { tookMs, request, response: bytes }, call);
           return bytes;
         },
         (error: unknown) => {
@@ -137,36 +152,31 @@ class Meter {
     return method;
   }
 
-  #begin(method: MethodStats, sizeBytes: number, call: Call): number {
-    method.started++;
-    method.received++;
-    this.#stats.receivedBytes += sizeBytes;
-    this.#countClient(call, 'unary');
-    return this.#now();
-  }
-
   #countClient(call: Call, kind: 'unary' | 'stream'): void {
     const version = call.metadata.get('client-api-version') ?? 'unknown';
-    const { clientVersions } = this.#stats;
-    let counts = clientVersions.get(version);
-    if (counts === undefined) {
-      // Whoever makes up versions does not make memory grow.
-      if (clientVersions.size >= MAX_CLIENT_VERSIONS) return;
-      counts = { unary: 0, stream: 0 };
-      clientVersions.set(version, counts);
+    if (version !== this.#lastVersion) {
+      const { clientVersions } = this.#stats;
+      let counts = clientVersions.get(version);
+      if (counts === undefined) {
+        // Whoever makes up versions does not make memory grow.
+        if (clientVersions.size >= MAX_CLIENT_VERSIONS) return;
+        counts = { unary: 0, stream: 0 };
+        clientVersions.set(version, counts);
+      }
+      this.#lastVersion = version;
+      this.#lastCounts = counts;
     }
-    counts[kind]++;
+    this.#lastCounts[kind]++;
   }
 
-  #answered(
-    method: MethodStats,
-    { began, request, response }: { began: number; request: Uint8Array; response: Uint8Array },
-    call: Call,
-  ): void {
+  /** Gives how many milliseconds it took. */
+  #answered(method: MethodStats, began: number, sizeBytes: number): number {
     method.sent++;
-    this.#stats.sentBytes += response.length;
-    const tookMs = this.#ended(method, began, STATUS.ok);
-    if (tookMs <= this.#warningMs) return;
+    this.#stats.sentBytes += sizeBytes;
+    return this.#ended(method, began, STATUS.ok);
+  }
+
+  #warn(method: MethodStats, { tookMs, request, response }: Slow, call: Call): void {
     const fields = {
       'time spent': `${tookMs.toFixed(3)}ms`,
       remote: call.peer,
