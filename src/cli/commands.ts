@@ -3,7 +3,8 @@
  * command runs.
  */
 import type { Command } from './call.ts';
-import type { FlagName } from './flags.ts';
+import type { AnyFlag, FlagName, FlagRows } from './flags.ts';
+import { SERVE_FLAG_NAMES, SERVE_FLAGS } from './serve/flags.ts';
 
 export interface Operands {
   /** As usage shows them: `<file>`. */
@@ -26,7 +27,9 @@ export interface CommandRow {
   /** What else there is to know, for `--help`. */
   detail?: string;
   operands: Operands;
-  flags: readonly FlagName[];
+  flags: readonly AnyFlag[];
+  /** Flags that read otherwise here. */
+  rows?: FlagRows;
   required?: readonly FlagName[];
   /** Whether the SHA-256 of its first operand is computed: the thread for that starts while the command loads. */
   isHashed?: boolean;
@@ -231,6 +234,22 @@ export const COMMANDS: readonly CommandRow[] = [
     ],
     load: async () => (await import('./commands/drill.ts')).drill,
   }),
+  {
+    path: ['serve'],
+    summary: "Serve etcd's v3 API from a data directory, or from a backup that is only read",
+    detail:
+      "One member on a real etcd data directory: etcd starts on what it leaves, and it on what etcd leaves. Flags are etcd's, also as environment variables (ETCD_NAME for --name) and, instead of both, in the YAML file of --config-file. Those that ask for other members, TLS or the JSON gateway are refused with the reason; those that decide nothing for one member are taken, and the log says so. With --snapshot a backup, a database file or a data directory is served as it is, and nothing is written.",
+    operands: { usage: '', min: 0, max: 0, upstream: 'own' },
+    flags: SERVE_FLAG_NAMES,
+    rows: SERVE_FLAGS,
+    examples: [
+      ['serve --data-dir /var/lib/etcd', 'one member, on port 2379 of this host alone'],
+      ['serve --snapshot backup.db', 'look into a backup with etcdctl'],
+      ['serve --snapshot backup.db --rev 1200', 'as it was at an earlier revision'],
+      ['serve --snapshot backup.db --scratch', 'with writes that are thrown away at the end'],
+    ],
+    load: async () => (await import('./commands/serve.ts')).serve,
+  },
   row({
     path: ['version'],
     summary: 'Print the version',

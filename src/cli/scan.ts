@@ -5,7 +5,16 @@
  */
 import { UsageError } from '../errors.ts';
 import { COMMANDS, type CommandRow, firstWords, verbsOf } from './commands.ts';
-import { FLAGS, type FlagName, flagRow, flagText, GLOBAL_FLAGS, invalidValue } from './flags.ts';
+import {
+  type AnyFlag,
+  FLAGS,
+  type FlagName,
+  flagRow,
+  flagText,
+  GLOBAL_FLAGS,
+  invalidValue,
+  isFlagName,
+} from './flags.ts';
 
 export interface Scan {
   /** The command; absent when the words name none, or only a noun. */
@@ -23,7 +32,7 @@ export interface Scan {
 }
 
 interface Flag {
-  name: FlagName;
+  name: AnyFlag;
   value: string;
 }
 
@@ -46,7 +55,7 @@ export function scan(argv: readonly string[], program: string): Scan {
 
   const found = findCommand(words, program);
   const { command } = found;
-  const known: readonly FlagName[] = [...GLOBAL_FLAGS, ...(command?.flags ?? [])];
+  const known: readonly AnyFlag[] = [...GLOBAL_FLAGS, ...(command?.flags ?? [])];
   const foreign = parts.flags.find((flag) => !known.includes(flag.name));
   if (foreign && command) parts.problems.push(unknownFlag(flagText(foreign.name)));
 
@@ -125,7 +134,7 @@ function splitShort(word: string, next: () => string | undefined, parts: Parts):
 const TRUE = ['1', 't', 'T', 'TRUE', 'true', 'True'];
 const FALSE = ['0', 'f', 'F', 'FALSE', 'false', 'False'];
 
-function addBoolean(name: FlagName, given: string | undefined, parts: Parts): void {
+function addBoolean(name: AnyFlag, given: string | undefined, parts: Parts): void {
   if (given === undefined || TRUE.includes(given)) parts.flags.push({ name, value: 'true' });
   else if (FALSE.includes(given)) parts.flags.push({ name, value: 'false' });
   else {
@@ -136,10 +145,6 @@ function addBoolean(name: FlagName, given: string | undefined, parts: Parts): vo
 
 function unknownFlag(flag: string): UsageError {
   return new UsageError('usage', `unknown flag: ${flag}`);
-}
-
-function isFlagName(name: string): name is FlagName {
-  return Object.hasOwn(FLAGS, name);
 }
 
 function flagOfLetter(letter: string): FlagName | undefined {

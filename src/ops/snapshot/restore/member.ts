@@ -17,7 +17,7 @@ import { listSegments, LogReader } from '../../../format/wal/log.ts';
 import { formatSegmentName } from '../../../format/wal/name.ts';
 import { SegmentWriter } from '../../../format/wal/writer.ts';
 import { compareVersions, type Version } from '../../../store/schema/buckets.ts';
-import { confStateOf, type RestoredCluster } from './cluster.ts';
+import { confStateOf, type RestoredCluster } from '../../../store/cluster-plan.ts';
 import { RESTORE_TERM } from './edits.ts';
 
 const SNAP_MODE = 0o666;
