@@ -6,6 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { DurableBackend } from '../store/backend/backend.ts';
 import type { Log } from './log.ts';
+import type { CompactionStats } from './stats.ts';
 
 /** A compaction whose records are still there. */
 export interface RunningCompaction {
@@ -17,8 +18,7 @@ export interface RunningCompaction {
 export interface CompactionsOptions {
   backend: DurableBackend;
   log: Log;
-  /** Told how long each took. */
-  onEnd?(tookMs: number): void;
+  stats: CompactionStats;
 }
 
 export class Compactions {
@@ -37,19 +37,27 @@ export class Compactions {
   }
 
   async #run(compaction: RunningCompaction): Promise<void> {
-    const { backend, log, onEnd } = this.#options;
+    const { backend, log, stats } = this.#options;
     const began = performance.now();
     const fields = { 'compact-revision': compaction.revision };
     try {
-      while (!this.#isStopped && compaction.step()) await nextTurn();
+      while (!this.#isStopped && this.#step(compaction)) await nextTurn();
       if (this.#isStopped) return;
       await backend.commit();
       const tookMs = performance.now() - began;
-      onEnd?.(tookMs);
+      stats.totalMs.observe(tookMs);
+      stats.lastSeconds = Date.now() / 1000;
       log.info({ ...fields, took: `${Math.round(tookMs)}ms` }, 'finished scheduled compaction');
     } catch (error) {
       log.warn({ ...fields, error }, 'failed to finish a scheduled compaction');
     }
+  }
+
+  #step(compaction: RunningCompaction): boolean {
+    const began = performance.now();
+    const isMore = compaction.step();
+    this.#options.stats.pauseMs.observe(performance.now() - began);
+    return isMore;
   }
 
   /** Ends the one that runs after its slice. */

@@ -7,7 +7,7 @@ import type { Input } from '../format/proto/field.ts';
 import type { ResponseHeader } from '../format/proto/kvpb.ts';
 import type { ConfChange } from '../format/proto/raftpb.ts';
 import type { InternalRaftRequest } from '../format/proto/rpcpb.ts';
-import type { Applier, Outcome } from '../store/apply/applier.ts';
+import type { Applier, CommittedEntry } from '../store/apply/applier.ts';
 import type { DurableBackend } from '../store/backend/backend.ts';
 import type { KeyValues } from '../store/mvcc/key-values.ts';
 import { zerosOf } from '../store/snap-file.ts';
@@ -20,6 +20,7 @@ import { raftSnapshotOf } from './membership.ts';
 import { Proposer } from './propose.ts';
 import { rpcErrorOf } from './rpc-errors.ts';
 import { Snapshots } from './snapshots.ts';
+import type { Stats } from './stats.ts';
 
 export interface MemberCoreOptions {
   log: Log;
@@ -30,8 +31,9 @@ export interface MemberCoreOptions {
   requestSizeMax: number;
   /** Told once of what the server cannot go on after. */
   onFailure(error: unknown): void;
-  /** Told of what took how long, in milliseconds. */
-  onTiming?(what: 'sync' | 'commit' | 'compaction', tookMs: number): void;
+  /** Above it, what was applied counts as slow. */
+  warningApplyMs: number;
+  stats: Stats;
 }
 
 export class MemberCore implements Core {
@@ -43,6 +45,8 @@ export class MemberCore implements Core {
   readonly log: Log;
   readonly isReadOnly = false;
   readonly #opened: OpenedMember;
+  readonly #stats: Stats;
+  readonly #warningApplyMs: number;
   readonly #proposer: Proposer;
   readonly #cadence: CommitCadence;
   readonly #compactions: Compactions;
@@ -51,13 +55,16 @@ export class MemberCore implements Core {
 
   constructor(opened: OpenedMember, options: MemberCoreOptions) {
     const { applier, backend, identity, term, version, log: raftLog } = opened;
-    const { log, onTiming } = options;
+    const { log, stats } = options;
     const onFailure = (error: unknown): void => {
       if (this.#hasFailed) return;
       this.#hasFailed = true;
       options.onFailure(error);
     };
     this.#opened = opened;
+    this.#stats = stats;
+    this.#warningApplyMs = options.warningApplyMs;
+    stats.writes.leaderChanges++;
     this.applier = applier;
     this.keys = applier.keys;
     this.backend = backend;
@@ -68,12 +75,12 @@ export class MemberCore implements Core {
       intervalMs: options.commitIntervalMs,
       changesMax: options.commitChangesMax,
       onFailure,
-      onCommit: (tookMs) => onTiming?.('commit', tookMs),
+      onCommit: (tookMs) => stats.disk.backendCommit.observe(tookMs / 1000),
     });
     this.#compactions = new Compactions({
       backend,
       log,
-      onEnd: (tookMs) => onTiming?.('compaction', tookMs),
+      stats: stats.compaction,
     });
     this.#snapshots = new Snapshots({
       backend,
@@ -88,7 +95,7 @@ export class MemberCore implements Core {
       log: raftLog,
       sink: {
         revisionNow: () => this.keys.revision,
-        apply: (entry) => this.#applied(entry.index, applier.apply(entry)),
+        apply: (entry) => this.#apply(entry),
       },
       term,
       lastIndex: opened.lastIndex,
@@ -98,7 +105,8 @@ export class MemberCore implements Core {
       requestSizeMax: options.requestSizeMax,
       zeros: zerosOf(version),
       onFailure,
-      onBatch: (_count, syncMs) => onTiming?.('sync', syncMs),
+      stats: stats.writes,
+      onSync: (tookMs) => stats.disk.walFsync.observe(tookMs / 1000),
     });
     if (this.keys.pending) void this.#compactions.run(this.keys.pending);
     this.#cadence.changed();
@@ -110,11 +118,6 @@ export class MemberCore implements Core {
 
   get committedIndex(): number {
     return this.#proposer.committedIndex;
-  }
-
-  /** Requests that are not answered yet, and those that were turned away. */
-  get proposals(): { pending: number; failed: number } {
-    return { pending: this.#proposer.pendingCount, failed: this.#proposer.failedCount };
   }
 
   header(revision = this.keys.revision): ResponseHeader {
@@ -130,10 +133,13 @@ export class MemberCore implements Core {
     return accepted(await this.#proposer.proposeChange(change));
   }
 
-  /** What follows from an entry that was applied. */
-  #applied(index: number, outcome: Outcome): Outcome & Pick<Applied, 'compacted'> {
+  /** Applies an entry, and begins what follows from it. */
+  #apply(entry: CommittedEntry): Omit<Applied, 'revision'> {
+    const began = performance.now();
+    const outcome = this.applier.apply(entry);
+    if (performance.now() - began > this.#warningApplyMs) this.#stats.writes.slowApplies++;
     this.#cadence.changed();
-    this.#snapshots.applied(index);
+    this.#snapshots.applied(entry.index);
     if (!outcome.compaction) return outcome;
     return { ...outcome, compacted: this.#compactions.run(outcome.compaction) };
   }

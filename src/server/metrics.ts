@@ -194,7 +194,6 @@ function addKeys(add: Adder, { stats, view }: MetricsOptions): void {
   add.counter('etcd_mvcc_txn_total', 'Transactions', () => keys.txns);
   add.gauge('etcd_mvcc_db_total_size_in_bytes', 'Size of the database', () => view.databaseBytes);
   add.gauge('etcd_mvcc_db_total_size_in_use_in_bytes', 'Of it, in use', () => view.databaseInUseBytes);
-  add.gauge('etcd_mvcc_db_open_read_transactions', 'Views held open', () => view.openViews);
   add.histogram('etcd_mvcc_hash_duration_seconds', 'Hashing the database', stats.disk.hash);
   add.histogram('etcd_mvcc_hash_rev_duration_seconds', 'Hashing up to a revision', stats.disk.hashRevision);
   add.gauge(`${debug}_keys_total`, 'Keys that exist', () => view.keyCount);

@@ -11,6 +11,7 @@ import { RpcError, STATUS } from '../rpc/status.ts';
 import type { CommittedEntry } from '../store/apply/applier.ts';
 import type { Applied } from './core.ts';
 import { isDiskFull } from './failures.ts';
+import { WriteStats } from './stats.ts';
 
 /** What the proposer needs of the log. */
 export interface EntryLog {
@@ -46,8 +47,9 @@ export interface ProposerOptions {
   zeros: 'write' | 'omit';
   /** Told of the failure after which nothing can be written any more. */
   onFailure(error: unknown): void;
-  /** Told after each batch: how many entries, and how long the sync took. */
-  onBatch?(count: number, syncMs: number): void;
+  stats?: WriteStats;
+  /** Told how long each sync took. */
+  onSync?(tookMs: number): void;
 }
 
 interface Waiting {
@@ -73,11 +75,11 @@ export class Proposer {
   committedIndex: number;
   /** Last entry that was applied. */
   appliedIndex: number;
-  /** Requests that were turned away or failed. */
-  failedCount = 0;
+  readonly #stats: WriteStats;
 
   constructor(options: ProposerOptions) {
     this.#options = options;
+    this.#stats = options.stats ?? new WriteStats();
     this.committedIndex = options.lastIndex;
     this.appliedIndex = options.lastIndex;
     this.#stored = options.commit;
@@ -106,10 +108,11 @@ export class Proposer {
     const { pendingMax = PENDING_MAX } = this.#options;
     if (this.#isStopped || this.#failure !== undefined) throw this.#stopped();
     if (this.pendingCount >= pendingMax) {
-      this.failedCount++;
+      this.#stats.failed++;
       throw new RpcError(STATUS.resourceExhausted, 'etcdserver: too many requests');
     }
     return new Promise((resolve, reject) => {
+      this.#stats.pending++;
       this.#waiting.push({ type, data, resolve, reject });
       this.#schedule();
     });
@@ -146,7 +149,7 @@ export class Proposer {
   }
 
   async #commit(batch: readonly Waiting[]): Promise<void> {
-    const { log, term, onBatch } = this.#options;
+    const { log, term, onSync } = this.#options;
     const first = this.committedIndex + 1;
     const entries = batch.map(({ type, data }, i): EntryInput => ({ type, term, index: first + i, data }));
     try {
@@ -154,7 +157,8 @@ export class Proposer {
       log.append(entries, this.#stored === this.committedIndex ? undefined : this.state);
       this.#stored = this.committedIndex;
     } catch (error) {
-      this.failedCount += batch.length;
+      this.#stats.failed += batch.length;
+      this.#stats.pending -= batch.length;
       for (const { reject } of batch) reject(errorForClient(error));
       return;
     }
@@ -165,7 +169,7 @@ export class Proposer {
       this.#fail(error, batch);
       return;
     }
-    onBatch?.(batch.length, performance.now() - began);
+    onSync?.(performance.now() - began);
     this.committedIndex += batch.length;
     for (const [i, waiting] of batch.entries()) this.#apply(waiting, first + i);
   }
@@ -182,6 +186,7 @@ export class Proposer {
     try {
       const outcome = sink.apply({ index, term, type, data });
       this.appliedIndex = index;
+      this.#stats.pending--;
       resolve({ ...outcome, revision: sink.revisionNow() });
     } catch (error) {
       this.#fail(error, []);

@@ -23,12 +23,10 @@ export interface ServerView {
   readonly revision: number;
   /** -1 when never compacted. */
   readonly compactRevision: number;
-  /** Keys that exist now. */
+  /** Keys that have a record, also those that were deleted since the last compaction. */
   readonly keyCount: number;
   readonly databaseBytes: number;
   readonly databaseInUseBytes: number;
-  /** Views of the database that somebody holds open. */
-  readonly openViews: number;
   /** Negative without a limit. */
   readonly quotaBytes: number;
   readonly authRevision: number;

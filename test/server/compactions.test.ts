@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ToolError } from '../../src/errors.ts';
 import { Compactions } from '../../src/server/compactions.ts';
+import { CompactionStats } from '../../src/server/stats.ts';
 import type { DurableBackend } from '../../src/store/backend/backend.ts';
 
 function compactionsOver(commit = async (): Promise<void> => {}) {
@@ -23,7 +24,7 @@ function compactionsOver(commit = async (): Promise<void> => {}) {
       return --slices > 0;
     },
   });
-  return { compactions: new Compactions({ backend, log }), events, of };
+  return { compactions: new Compactions({ backend, log, stats: new CompactionStats() }), events, of };
 }
 
 test('a compaction runs slice by slice, lets others run between, and is durable when it resolves', async () => {

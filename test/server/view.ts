@@ -20,7 +20,6 @@ export function healthyView(change: Partial<ServerView> = {}): Mutable<ServerVie
     keyCount: 5,
     databaseBytes: 20_480,
     databaseInUseBytes: 16_384,
-    openViews: 0,
     quotaBytes: 2 ** 31,
     authRevision: 1,
     alarms: [],
