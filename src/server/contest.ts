@@ -119,5 +119,6 @@ export async function transact(
 /** etcd runs these services as a client of itself, and its client's errors lose their status on the way out. */
 export function clientError(error: unknown): RpcError {
   const told = rpcErrorOf(error);
-  return told.message.startsWith('etcdserver: ') ? new RpcError(STATUS.unknown, told.message, error) : told;
+  const isEtcds = told.message.startsWith('etcdserver: ') && told.status !== STATUS.cancelled;
+  return isEtcds ? new RpcError(STATUS.unknown, told.message, error) : told;
 }

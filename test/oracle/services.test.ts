@@ -5,123 +5,43 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Pacer } from '../../src/bytes/pacer.ts';
 import { openFile } from '../../src/bytes/source.ts';
-import * as cluster from '../../src/format/proto/cluster-service.ts';
-import * as contest from '../../src/format/proto/concurrency-services.ts';
-import type { Message } from '../../src/format/proto/field.ts';
-import { hashKvRequest } from '../../src/format/proto/kvpb.ts';
-import * as lease from '../../src/format/proto/lease-service.ts';
-import * as maintenance from '../../src/format/proto/maintenance-service.ts';
 import type { Member } from '../../src/format/proto/member-json.ts';
-import { alarmRequest, leaseGrantRequest, leaseRevokeRequest } from '../../src/format/proto/rpcpb.ts';
-import type { Methods } from '../../src/rpc/seam.ts';
-import { MONOTONIC_CLOCK } from '../../src/server/clock.ts';
 import { hashContent } from '../../src/server/content-hash.ts';
-import { KeyFeed } from '../../src/server/key-feed.ts';
-import { Lessor } from '../../src/server/lessor.ts';
-import { clusterService } from '../../src/server/services/cluster.ts';
-import { electionService } from '../../src/server/services/election.ts';
-import { leaseService } from '../../src/server/services/lease.ts';
-import { lockService } from '../../src/server/services/lock.ts';
-import { maintenanceService } from '../../src/server/services/maintenance.ts';
 import { FakeCall } from '../server/fake-call.ts';
 import { MemoryCore } from '../server/memory-core.ts';
+import { KINDS, MemoryServices } from '../server/memory-services.ts';
 import { scratch } from '../support/scratch.ts';
 import { BUILT_VERSIONS, type EtcdServer, skipReason, type Version } from './etcd.ts';
 import { comparable, encodeJson, type Json, shapeOfError, shapeOfJson, shapeOfMessage } from './gateway.ts';
 import { databaseIn, serve, untilStorageVersion } from './healthy.ts';
 
 type Body = { [name: string]: Json };
-type Kind = [method: string, request: Message<unknown>, response: Message<unknown>];
 
 /** Our method behind each path of the gateway. */
-const KINDS: Readonly<Record<string, Kind>> = {
-  '/v3/lease/grant': kind('etcdserverpb.Lease/LeaseGrant', leaseGrantRequest, lease.leaseGrantResponse),
-  '/v3/lease/revoke': kind('etcdserverpb.Lease/LeaseRevoke', leaseRevokeRequest, lease.leaseRevokeResponse),
-  '/v3/lease/timetolive': kind(
-    'etcdserverpb.Lease/LeaseTimeToLive',
-    lease.leaseTimeToLiveRequest,
-    lease.leaseTimeToLiveResponse,
-  ),
-  '/v3/lease/leases': kind(
-    'etcdserverpb.Lease/LeaseLeases',
-    lease.leaseLeasesRequest,
-    lease.leaseLeasesResponse,
-  ),
-  '/v3/lease/keepalive': kind(
-    'etcdserverpb.Lease/LeaseKeepAlive',
-    lease.leaseKeepAliveRequest,
-    lease.leaseKeepAliveResponse,
-  ),
-  '/v3/cluster/member/list': kind(
-    'etcdserverpb.Cluster/MemberList',
-    cluster.memberListRequest,
-    cluster.memberListResponse,
-  ),
-  '/v3/cluster/member/add': kind(
-    'etcdserverpb.Cluster/MemberAdd',
-    cluster.memberAddRequest,
-    cluster.memberAddResponse,
-  ),
-  '/v3/cluster/member/remove': kind(
-    'etcdserverpb.Cluster/MemberRemove',
-    cluster.memberRemoveRequest,
-    cluster.memberRemoveResponse,
-  ),
-  '/v3/cluster/member/update': kind(
-    'etcdserverpb.Cluster/MemberUpdate',
-    cluster.memberUpdateRequest,
-    cluster.memberUpdateResponse,
-  ),
-  '/v3/cluster/member/promote': kind(
-    'etcdserverpb.Cluster/MemberPromote',
-    cluster.memberPromoteRequest,
-    cluster.memberPromoteResponse,
-  ),
-  '/v3/maintenance/alarm': kind('etcdserverpb.Maintenance/Alarm', alarmRequest, maintenance.alarmResponse),
-  '/v3/maintenance/status': kind(
-    'etcdserverpb.Maintenance/Status',
-    maintenance.statusRequest,
-    maintenance.statusResponse,
-  ),
-  '/v3/maintenance/hashkv': kind(
-    'etcdserverpb.Maintenance/HashKV',
-    hashKvRequest,
-    maintenance.hashKvResponse,
-  ),
-  '/v3/maintenance/defragment': kind(
-    'etcdserverpb.Maintenance/Defragment',
-    maintenance.defragmentRequest,
-    maintenance.defragmentResponse,
-  ),
-  '/v3/maintenance/transfer-leadership': kind(
-    'etcdserverpb.Maintenance/MoveLeader',
-    maintenance.moveLeaderRequest,
-    maintenance.moveLeaderResponse,
-  ),
-  '/v3/maintenance/downgrade': kind(
-    'etcdserverpb.Maintenance/Downgrade',
-    maintenance.downgradeRequest,
-    maintenance.downgradeResponse,
-  ),
-  '/v3/lock/lock': kind('v3lockpb.Lock/Lock', contest.lockRequest, contest.lockResponse),
-  '/v3/lock/unlock': kind('v3lockpb.Lock/Unlock', contest.unlockRequest, contest.unlockResponse),
-  '/v3/election/campaign': kind(
-    'v3electionpb.Election/Campaign',
-    contest.campaignRequest,
-    contest.campaignResponse,
-  ),
-  '/v3/election/proclaim': kind(
-    'v3electionpb.Election/Proclaim',
-    contest.proclaimRequest,
-    contest.proclaimResponse,
-  ),
-  '/v3/election/leader': kind('v3electionpb.Election/Leader', contest.leaderRequest, contest.leaderResponse),
-  '/v3/election/resign': kind('v3electionpb.Election/Resign', contest.resignRequest, contest.resignResponse),
+const METHODS: Readonly<Record<string, string>> = {
+  '/v3/lease/grant': '/etcdserverpb.Lease/LeaseGrant',
+  '/v3/lease/revoke': '/etcdserverpb.Lease/LeaseRevoke',
+  '/v3/lease/timetolive': '/etcdserverpb.Lease/LeaseTimeToLive',
+  '/v3/lease/leases': '/etcdserverpb.Lease/LeaseLeases',
+  '/v3/lease/keepalive': '/etcdserverpb.Lease/LeaseKeepAlive',
+  '/v3/cluster/member/list': '/etcdserverpb.Cluster/MemberList',
+  '/v3/cluster/member/add': '/etcdserverpb.Cluster/MemberAdd',
+  '/v3/cluster/member/remove': '/etcdserverpb.Cluster/MemberRemove',
+  '/v3/cluster/member/update': '/etcdserverpb.Cluster/MemberUpdate',
+  '/v3/cluster/member/promote': '/etcdserverpb.Cluster/MemberPromote',
+  '/v3/maintenance/alarm': '/etcdserverpb.Maintenance/Alarm',
+  '/v3/maintenance/status': '/etcdserverpb.Maintenance/Status',
+  '/v3/maintenance/hashkv': '/etcdserverpb.Maintenance/HashKV',
+  '/v3/maintenance/defragment': '/etcdserverpb.Maintenance/Defragment',
+  '/v3/maintenance/transfer-leadership': '/etcdserverpb.Maintenance/MoveLeader',
+  '/v3/maintenance/downgrade': '/etcdserverpb.Maintenance/Downgrade',
+  '/v3/lock/lock': '/v3lockpb.Lock/Lock',
+  '/v3/lock/unlock': '/v3lockpb.Lock/Unlock',
+  '/v3/election/campaign': '/v3electionpb.Election/Campaign',
+  '/v3/election/proclaim': '/v3electionpb.Election/Proclaim',
+  '/v3/election/leader': '/v3electionpb.Election/Leader',
+  '/v3/election/resign': '/v3electionpb.Election/Resign',
 };
-
-function kind<Q, A>(method: string, request: Message<Q>, response: Message<A>): Kind {
-  return [`/${method}`, request as Message<unknown>, response as Message<unknown>];
-}
 
 async function theirs(server: EtcdServer, path: string, body: Body): Promise<Body> {
   const response = await fetch(`${server.endpoint}${path}`, { method: 'POST', body: JSON.stringify(body) });
@@ -129,56 +49,31 @@ async function theirs(server: EtcdServer, path: string, body: Body): Promise<Bod
 }
 
 /** Our services over the same single member. */
-class Ours {
-  readonly core: MemoryCore;
-  readonly #methods: Methods;
+function oursOver(member: Member, emulated: Version): MemoryServices {
+  const core = new MemoryCore({ members: [member], clusterVersion: `${emulated}.0` });
+  const storageVersion = Buffer.from('storageVersion');
+  if (emulated === '3.5') core.backend.delete('meta', storageVersion);
+  else core.backend.put('meta', storageVersion, Buffer.from(`${emulated}.0`));
+  return new MemoryServices({ core, emulated });
+}
 
-  constructor(member: Member, emulated: Version) {
-    this.core = new MemoryCore({ members: [member], clusterVersion: `${emulated}.0` });
-    const { core } = this;
-    if (emulated === '3.5') core.backend.delete('meta', Buffer.from('storageVersion'));
-    else core.backend.put('meta', Buffer.from('storageVersion'), Buffer.from(`${emulated}.0`));
-    const feed = new KeyFeed();
-    core.keys.onRevision = (revision, changes) => feed.publish(revision, changes);
-    const lessor = new Lessor({
-      leases: core.applier.leases,
-      propose: (request) => core.propose(request),
-      clock: MONOTONIC_CLOCK,
-      log: core.log,
-      extensionMs: 1000,
-    });
-    lessor.start();
-    const randomId = (): bigint => 7n;
-    const services = [
-      leaseService(core, { lessor, randomId, admit: async () => {} }),
-      clusterService(core),
-      maintenanceService(core, { emulated, version: emulated, quotaBytes: 2 ** 31 }),
-      lockService(core, { feed, randomId }),
-      electionService(core, { feed, randomId }),
-    ];
-    this.#methods = {
-      unary: Object.assign({}, ...services.map(({ unary }) => unary)),
-      stream: Object.assign({}, ...services.map(({ stream }) => stream)),
-    };
-  }
-
-  /** The answer as the gateway would give it. */
-  async ask(path: string, body: Body): Promise<Json> {
-    const [method, request, response] = KINDS[path]!;
-    const bytes = encodeJson(request, body);
-    const shape = (answer: Uint8Array): Json =>
-      shapeOfMessage(response, response.decode(answer) as Record<string, unknown>);
-    try {
-      const unary = this.#methods.unary?.[method];
-      const call = new FakeCall(method);
-      if (unary) return shape(await unary(bytes, call));
-      call.push(bytes);
-      call.push(undefined);
-      await this.#methods.stream![method]!(call);
-      return { result: shape(call.sent[0]!) };
-    } catch (error) {
-      return shapeOfError(error);
-    }
+/** The answer as the gateway would give it. */
+async function answerOf({ methods }: MemoryServices, path: string, body: Body): Promise<Json> {
+  const method = METHODS[path]!;
+  const { request, response } = KINDS[method]!;
+  const bytes = encodeJson(request, body);
+  const shape = (answer: Uint8Array): Json =>
+    shapeOfMessage(response, response.decode(answer) as Record<string, unknown>);
+  try {
+    const unary = methods.unary?.[method];
+    const call = new FakeCall(method);
+    if (unary) return shape(await unary(bytes, call));
+    call.push(bytes);
+    call.push(undefined);
+    await methods.stream![method]!(call);
+    return { result: shape(call.sent[0]!) };
+  } catch (error) {
+    return shapeOfError(error);
   }
 }
 
@@ -260,7 +155,11 @@ function steps(self: string): Array<[path: string, body: Body]> {
 }
 
 /** 3.5 does not answer these, though it does what they ask. */
-async function compareDowngrade(server: EtcdServer, ours: Ours, older: '3.5' | '3.6'): Promise<void> {
+async function compareDowngrade(
+  server: EtcdServer,
+  ours: MemoryServices,
+  older: '3.5' | '3.6',
+): Promise<void> {
   const path = '/v3/maintenance/downgrade';
   const status: [path: string, body: Body] = ['/v3/maintenance/status', {}];
   await compare(server, ours, [
@@ -283,10 +182,14 @@ function oneBlank(json: Json): Json {
   return JSON.parse(JSON.stringify(json).replaceAll('  ', ' ')) as Json;
 }
 
-async function compare(server: EtcdServer, ours: Ours, all: ReturnType<typeof steps>): Promise<void> {
+async function compare(
+  server: EtcdServer,
+  ours: MemoryServices,
+  all: ReturnType<typeof steps>,
+): Promise<void> {
   for (const [path, body] of all) {
     const { error: _error, details: _details, ...answer } = await theirs(server, path, body);
-    const [expected, found] = [shapeOfJson(answer), await ours.ask(path, body)].map((shape) =>
+    const [expected, found] = [shapeOfJson(answer), await answerOf(ours, path, body)].map((shape) =>
       oneBlank(comparable(shape as Json)),
     );
     assert.deepEqual(found, expected, `${path} ${JSON.stringify(body)}`);
@@ -307,7 +210,7 @@ for (const version of BUILT_VERSIONS) {
       }>;
       const { ID, name, peerURLs: peerUrls, clientURLs: clientUrls } = first!;
       const member = { id: BigInt(ID), name, peerUrls, clientUrls, isLearner: false };
-      const ours = new Ours(member, version);
+      const ours = oursOver(member, version);
       await compare(server, ours, steps(ID));
       if (version !== '3.5') await compareDowngrade(server, ours, version === '3.6' ? '3.5' : '3.6');
     });

@@ -30,27 +30,27 @@ export class NaiveStore {
   }
 
   put(key: string, value: string, lease = 0n): void {
-    const before = this.records.findLast((record) => record.key === key);
-    const isLive = before !== undefined && !before.isTombstone;
+    const before = this.now(key);
     const main = this.revision + 1;
     this.records.push({
       ...{ main, sub: this.#sub++, isTombstone: false, key, value, modRevision: main, lease },
-      createRevision: isLive ? before.createRevision : main,
-      version: isLive ? before.version + 1 : 1,
+      createRevision: before?.createRevision ?? main,
+      version: (before?.version ?? 0) + 1,
     });
   }
 
   delete(key: string, end?: string): NaiveRecord[] {
-    const deleted = this.range(key, end);
+    const deleted =
+      end === undefined ? [this.now(key)].filter((one) => one !== undefined) : this.range(key, end);
     const main = this.revision + 1;
     for (const one of deleted)
       this.records.push({ ...one, main, sub: this.#sub++, isTombstone: true, value: '', lease: 0n });
     return deleted;
   }
 
-  at(key: string, revision = Infinity): NaiveRecord | undefined {
-    const found = this.#newest(revision).get(key);
-    return found?.isTombstone ? undefined : found;
+  now(key: string): NaiveRecord | undefined {
+    const newest = this.records.findLast((record) => record.key === key);
+    return newest?.isTombstone ? undefined : newest;
   }
 
   /** Each key's newest record up to a revision. */
