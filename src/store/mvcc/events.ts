@@ -23,24 +23,37 @@ const KV_TAG = 0x12;
 const PREVIOUS_TAG = 0x1a;
 const MOD_REVISION_TAG = 0x18;
 
+/** What of a change an event tells. */
+type ToldChange = Pick<Change, 'key' | 'isDelete' | 'isCreate' | 'bytes'>;
+
 /** A change with its encoded forms. */
 export class WatchEvent {
   readonly revision: number;
   readonly isDelete: boolean;
-  readonly #change: Change;
+  readonly #change: ToldChange;
+  readonly #keys: WatchedKeys;
   #plain: Uint8Array | undefined;
   #withPrevious: Uint8Array | undefined;
 
-  constructor(revision: number, change: Change) {
+  constructor(revision: number, change: ToldChange, keys: WatchedKeys) {
     this.revision = revision;
     this.isDelete = change.isDelete;
     this.#change = change;
+    this.#keys = keys;
   }
 
-  /** An mvccpb.Event. */
+  /** An mvccpb.Event. The value before is absent where it is not held any more. */
   encoded(hasPrevious: boolean): Uint8Array {
     if (!hasPrevious || this.#change.isCreate) return (this.#plain ??= this.#encode(undefined));
-    return (this.#withPrevious ??= this.#encode(this.#change.previous()));
+    return (this.#withPrevious ??= this.#encode(this.#previous()));
+  }
+
+  /** As of the revision before, also where this revision changed the key twice. */
+  #previous(): Uint8Array | undefined {
+    const revision = this.revision - 1;
+    if (revision < this.#keys.compactRevision) return undefined;
+    const key = Buffer.from(this.#change.key, 'latin1');
+    return this.#keys.range({ key, end: undefined }, { revision })[0]?.bytes;
   }
 
   #encode(previous: Uint8Array | undefined): Uint8Array {
@@ -93,31 +106,23 @@ export function readEvents(
     const name = latin1(value.subarray(record.keyStart, record.keyEnd));
     if (!isWanted(name)) continue;
     wantedBytes += value.length;
-    events.push({ key: name, event: new WatchEvent(record.main, changeOf(record, name, value, keys)) });
+    events.push({ key: name, event: new WatchEvent(record.main, changeOf(record, name, value), keys) });
   }
   return { events, nextRevision: end };
 }
 
-function changeOf(record: RecordView, key: string, value: Uint8Array, keys: WatchedKeys): Change {
-  const { main, sub, isTombstone } = record;
+function changeOf(record: RecordView, key: string, value: Uint8Array): ToldChange {
+  const { main, isTombstone, createRevision } = record;
   return {
     key,
-    sub,
     isDelete: isTombstone,
-    isCreate: !isTombstone && record.createRevision === main,
+    isCreate: !isTombstone && createRevision === main,
     // A row is gone with the next one, and `slice` of a Buffer would share its memory.
     bytes: isTombstone ? withModRevision(value, main) : new Uint8Array(value),
-    previous: () => heldBefore(keys, key, main),
   };
 }
 
 /** A tombstone holds only its key; watchers are told the revision too. */
 function withModRevision(tombstone: Uint8Array, revision: number): Uint8Array {
   return new Writer(tombstone.length + 9).bytes(tombstone).u8(MOD_REVISION_TAG).varint(revision).finish();
-}
-
-function heldBefore(keys: WatchedKeys, key: string, revision: number): Uint8Array | undefined {
-  const before = revision - 1;
-  if (before < Math.max(keys.compactRevision, 1)) return undefined;
-  return keys.range({ key: Buffer.from(key, 'latin1'), end: undefined }, { revision: before })[0]?.bytes;
 }

@@ -104,7 +104,7 @@ export class WatchHub {
     for (const change of changes) {
       let event: WatchEvent | undefined;
       this.#synced.find(change.key, (group) => {
-        event ??= new WatchEvent(revision, change);
+        event ??= new WatchEvent(revision, change, this.#keys);
         const events = concerned.get(group);
         if (events) events.push(event);
         else concerned.set(group, [event]);

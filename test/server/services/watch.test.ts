@@ -264,6 +264,18 @@ describe('progress', () => {
     assert.deepEqual(shown(await client.take()), ['1@2']);
   });
 
+  test('is not told to a watch that waits for the future', async () => {
+    const server = new Server();
+    const client = server.open();
+    await client.watch({ ...ALL, progressNotify: true, startRevision: 2n });
+    server.clock.tick();
+    assert.deepEqual(await client.take(), []);
+    server.store.put('a');
+    server.clock.tick();
+    server.clock.tick();
+    assert.deepEqual(shown(await client.take()), ['0@2 +a', '0@2']);
+  });
+
   test('is not told to a client that has not taken its events', async () => {
     const server = new Server({ queuedBytesMax: 1 });
     const client = server.open();

@@ -60,6 +60,21 @@ describe('a synced watcher', () => {
     assert.ok(other.received.every(({ previous }) => previous === undefined));
   });
 
+  test('is given the value of the revision before, where one changes a key twice', () => {
+    const watched = new WatchedHub();
+    const synced = new Client(watched.hub.subscribe(), { range: ALL, previous: true });
+    watched.store.put('a', '1');
+    watched.store.write([{ put: 'a', value: '2' }, { delete: 'a' }]);
+    watched.store.write([{ put: 'a', value: '3' }, { delete: 'a' }]);
+    const late = new Client(watched.hub.subscribe(), { range: ALL, previous: true, startRevision: 2 });
+    watched.settle();
+    for (const { received } of [synced, late])
+      assert.deepEqual(
+        received.map(({ previous }) => previous),
+        [undefined, '1', '1', undefined, undefined],
+      );
+  });
+
   test('that starts in the future waits for its revision', () => {
     const watched = new WatchedHub();
     const subscriber = watched.hub.subscribe();
