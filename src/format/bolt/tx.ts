@@ -278,7 +278,6 @@ export class BoltEditor {
       this.#disk.truncate(this.#fd, this.#fileSize);
     }
     for (const { id, bytes } of layOut(writes, pageSize)) this.#disk.write(this.#fd, bytes, id * pageSize);
-    for (const { id } of writes) this.reader.cache.forget(id);
     this.#pages.renew(pageLimit);
   }
 

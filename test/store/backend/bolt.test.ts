@@ -185,7 +185,7 @@ describe('changes', () => {
       seen.push(latin1(key));
       if (seen.length === 500) await gate.letCommit().then(() => commit);
       if (seen.length === 900) {
-        backend.put('lease', text('x'), text('y'));
+        for (let i = 0; i < 3000; i++) backend.put('lease', text(name(i)), text('over it all'.repeat(9)));
         const other = backend.commit();
         await gate.letCommit();
         await other;
