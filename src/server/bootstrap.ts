@@ -34,8 +34,7 @@ export async function startNewMember(
   const { clusterId, member } = await options.firstMember();
   const version = options.emulate ?? DEFAULT_VERSION;
   backend.put('auth', AUTH_REVISION, encodeIndex(FIRST_AUTH_REVISION));
-  if (compareVersions(version, '3.6') >= 0)
-    backend.put('meta', STORAGE_VERSION, Buffer.from(`${version}.0`));
+  if (compareVersions(version, '3.6') >= 0) backend.put('meta', STORAGE_VERSION, Buffer.from(`${version}.0`));
   await backend.commit();
 
   const requestIds = new RequestIds(member.id, nowMs());
@@ -68,6 +67,7 @@ export async function startNewMember(
       version,
       clusterVersion: applier.cluster.version,
       isNew: true,
+      isRepaired: false,
       requestIds,
     };
   } catch (error) {
@@ -80,7 +80,11 @@ export async function startNewMember(
 function firstBatches(
   member: Member,
   entries: OwnEntries,
-  { version, name, advertiseClientUrls }: Pick<OpenMemberOptions, 'name' | 'advertiseClientUrls'> & { version: Version },
+  {
+    version,
+    name,
+    advertiseClientUrls,
+  }: Pick<OpenMemberOptions, 'name' | 'advertiseClientUrls'> & { version: Version },
 ): OwnBatch[] {
   const [vote, term] = [member.id, FIRST_TERM];
   const attributes = entries.attributes({ id: member.id, name, clientUrls: [...advertiseClientUrls] });

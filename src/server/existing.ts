@@ -37,9 +37,13 @@ export function assertUsable({ schema, tail, paths }: MemberFiles): void {
   }
   for (const text of [schema?.storageVersion, schema?.clusterVersion]) {
     if (text === undefined || knownVersion(text)) continue;
-    throw new UnsupportedError('schema.version', `the directory is of version ${text}, which this build does not know`, {
-      where: { file: paths.database },
-    });
+    throw new UnsupportedError(
+      'schema.version',
+      `the directory is of version ${text}, which this build does not know`,
+      {
+        where: { file: paths.database },
+      },
+    );
   }
 }
 
@@ -53,7 +57,8 @@ export function authEnabled(dataDir: string): RefusedError {
 
 /** The newest version that left a mark. Undefined for a database to which nothing was applied yet, or none. */
 function ownVersion({ schema }: MemberFiles): Version | undefined {
-  if (!schema || (schema.consistentIndex === undefined && schema.storageVersion === undefined)) return undefined;
+  if (!schema || (schema.consistentIndex === undefined && schema.storageVersion === undefined))
+    return undefined;
   const cluster = schema.clusterVersion === undefined ? undefined : knownVersion(schema.clusterVersion);
   return [schemaVersionOf(schema), cluster]
     .filter((version) => version !== undefined)
@@ -108,7 +113,7 @@ export async function startExistingMember(
   await tail.visit({ after: tail.from, upTo: last }, (entry, at) => void applier.apply(entry, at));
   if (new Users(backend).isEnabled) throw authEnabled(paths.dataDir);
 
-  await repairLog(tail.end!, { disk, pacer, log: messages });
+  if (files.cut) await repairLog(files.cut, { disk, pacer, log: messages });
   const log = openLog(files, version, options);
   try {
     const { nodeId: memberId, clusterId } = tail.metadata!;
@@ -117,8 +122,11 @@ export async function startExistingMember(
     const term = Math.max(log.state.term, tail.lastTerm) + 1;
     const entries = new OwnEntries(version, requestIds);
     const batches = nextBatches({ files, applier, entries, term, after: last }, options);
-    for (const batch of batches) log.append(batch.entries, batch.state);
-    await log.sync();
+    // A state says what is committed, so it comes after what it speaks of is durable.
+    for (const batch of batches) {
+      log.append(batch.entries, batch.state);
+      await log.sync();
+    }
     applyOwn(applier, batches);
     log.release(snap?.index ?? 0);
     return {
@@ -133,6 +141,7 @@ export async function startExistingMember(
       version,
       clusterVersion: applier.cluster.version,
       isNew: false,
+      isRepaired: files.cut !== undefined,
       requestIds,
     };
   } catch (error) {
@@ -166,7 +175,7 @@ function nextBatches(
 ): OwnBatch[] {
   const { tail } = files;
   const id = tail.metadata!.nodeId;
-  const { term: oldTerm = 1, commit = 0 } = tail.state ?? {};
+  const oldTerm = tail.state?.term ?? 1;
   const forced = isForcedNew
     ? batchOf(changesToOneMember(files, applier, entries), { term: oldTerm, after })
     : { entries: [] };
@@ -177,8 +186,8 @@ function nextBatches(
   const bodies = isPublished ? [NO_OP] : [NO_OP, entries.attributes({ id, name, clientUrls })];
   return [
     forced,
-    { entries: [], state: { term, vote: id, commit: isForcedNew ? joined : commit } },
-    batchOf(bodies, { term, after: joined, vote: id }),
+    { entries: [], state: { term, vote: id, commit: joined } },
+    batchOf(bodies, { term, after: joined }),
   ];
 }
 

@@ -42,7 +42,10 @@ export function assertOneVoter(members: readonly Member[], { tail, paths }: Memb
   if (voters.length === 1 && voters[0] === self) {
     const learners = members.filter(({ isLearner }) => isLearner).map(({ id }) => id);
     if (learners.length > 0)
-      log.warn({ learners: namesOf(learners) }, 'the directory knows learners, to which this server sends nothing');
+      log.warn(
+        { learners: namesOf(learners) },
+        'the directory knows learners, to which this server sends nothing',
+      );
     return;
   }
   const found =

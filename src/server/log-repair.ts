@@ -6,7 +6,6 @@ import { existsSync } from 'node:fs';
 import type { Disk } from '../bytes/disk.ts';
 import { openFile } from '../bytes/source.ts';
 import type { Pacer } from '../bytes/pacer.ts';
-import type { LogEnd } from '../format/wal/log.ts';
 import type { Log } from './log.ts';
 
 const SEGMENT_MODE = 0o600;
@@ -18,12 +17,17 @@ interface Tools {
   log?: Log | undefined;
 }
 
-/** Does nothing to a log that ends as it should. */
-export async function repairLog(end: LogEnd, { disk, pacer, log }: Tools): Promise<void> {
-  if (end.verdict !== 'torn') return;
-  const { file: path, offset } = end;
+/** Where a segment is to end. */
+export interface Cut {
+  path: string;
+  offset: number;
+  /** What was found there. */
+  reason: string;
+}
+
+export async function repairLog({ path, offset, reason }: Cut, { disk, pacer, log }: Tools): Promise<void> {
   const broken = `${path}.broken`;
-  log?.warn({ path, offset, reason: end.message }, 'repairing: the last write to the log was cut short');
+  log?.warn({ path, offset, reason }, 'repairing: the last write to the log was cut short');
   if (existsSync(broken)) disk.remove(broken);
   await copy(path, broken, { disk, pacer });
   const fd = disk.openForUpdate(path);

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { listNames } from '../bytes/directory.ts';
 import type { Pacer } from '../bytes/pacer.ts';
-import { openFile } from '../bytes/source.ts';
+import { openFile, startOf } from '../bytes/source.ts';
 import { CorruptError } from '../errors.ts';
 import { parseSnapName, readSnapFile } from '../format/snap/file.ts';
 import { chooseSegments } from '../format/wal/name.ts';
@@ -16,7 +16,9 @@ import { LogTail } from '../store/log-tail.ts';
 import { BUCKETS } from '../store/schema/buckets.ts';
 import { readRows } from '../store/schema/rows.ts';
 import { decodeSchema, type SchemaState } from '../store/schema/state.ts';
+import type { Cut } from './log-repair.ts';
 import type { MemberPaths } from './member-options.ts';
+import { commitBehind, tornWriteOf } from './torn-write.ts';
 
 /** A raft snapshot that the log names, whose file can be read. */
 export interface FoundSnap {
@@ -32,6 +34,8 @@ export interface MemberFiles {
   schema: SchemaState | undefined;
   /** Read from the snapshot on, or from the database's last entry when that is older. */
   tail: LogTail;
+  /** Where the log is to be cut off: its last write was not whole. */
+  cut: Cut | undefined;
   /** The last segment. */
   last: Segment;
   /** The newest one a server up to 3.6 would start from. */
@@ -47,8 +51,9 @@ export async function readMemberFiles(paths: MemberPaths, pacer: Pacer): Promise
   const { segments } = listSegments(paths.walDir);
   const snapNames = listNames(paths.snapDir);
   const snaps = readSnaps(paths.snapDir, snapNames);
-  const { tail, snap } = await readTail(segments, { applied, snaps, walDir: paths.walDir }, pacer);
-  return { paths, schema, tail, last: segments.at(-1)!, snap, snapNames };
+  const known = { applied, snaps, walDir: paths.walDir };
+  const { tail, snap, cut } = await readTornTail(segments, known, pacer);
+  return { paths, schema, tail, cut, last: segments.at(-1)!, snap, snapNames };
 }
 
 /** Everything small that the database says. */
@@ -88,12 +93,17 @@ interface Known {
   walDir: string;
 }
 
+interface ReadTail {
+  tail: LogTail;
+  snap: FoundSnap | undefined;
+}
+
 /** Goes back from one snapshot to the one before as long as the log does not name it. */
 async function readTail(
   segments: readonly Segment[],
   { applied, snaps, walDir }: Known,
   pacer: Pacer,
-): Promise<{ tail: LogTail; snap: FoundSnap | undefined }> {
+): Promise<ReadTail> {
   for (const snap of snaps) {
     const from = Math.min(applied, snap.index);
     if (segments[0]!.index > from) continue;
@@ -103,7 +113,33 @@ async function readTail(
     if (isNamed && snap.index <= commit) return { tail, snap };
   }
   const from = segments[0]!.index > 0 ? applied : 0;
-  return { tail: await LogTail.read(chooseSegments(segments, from, walDir), applied, pacer), snap: undefined };
+  return {
+    tail: await LogTail.read(chooseSegments(segments, from, walDir), applied, pacer),
+    snap: undefined,
+  };
+}
+
+/** The same for a log whose last write may have been cut short; gives where it ends then. */
+async function readTornTail(
+  segments: readonly Segment[],
+  known: Known,
+  pacer: Pacer,
+): Promise<ReadTail & { cut: Cut | undefined }> {
+  try {
+    const found = await readTail(segments, known, pacer);
+    const { file, offset, verdict, message = '' } = found.tail.end!;
+    return { ...found, cut: verdict === 'torn' ? { path: file, offset, reason: message } : undefined };
+  } catch (error) {
+    const cut = error instanceof CorruptError ? tornWriteOf(error, segments.at(-1)!) : undefined;
+    if (!cut) throw error;
+    const short = segments.map((segment) =>
+      segment.path === cut.path ? { ...segment, open: () => startOf(segment.open(), cut.offset) } : segment,
+    );
+    const found = await readTail(short, known, pacer);
+    // What a later state calls committed was durable: then it is damage.
+    if (commitBehind(segments.at(-1)!, cut.offset) > found.tail.lastIndex) throw error;
+    return { ...found, cut };
+  }
 }
 
 /** The name of a database that a leader sent with a snapshot. */

@@ -65,6 +65,8 @@ export interface StartedMember {
   /** As stored, `3.6.0`. */
   clusterVersion: string | undefined;
   isNew: boolean;
+  /** Whether the log's last write had been cut short. */
+  isRepaired: boolean;
   requestIds: RequestIds;
 }
 

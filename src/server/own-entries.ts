@@ -93,7 +93,10 @@ export function batchOf(
   { term, after, vote }: { term: number; after: number; vote?: bigint },
 ): OwnBatch {
   const entries = bodies.map((body, i) => ({ ...body, term, index: after + 1 + i }));
-  return { entries, ...(vote === undefined ? {} : { state: { term, vote, commit: after + entries.length } }) };
+  return {
+    entries,
+    ...(vote === undefined ? {} : { state: { term, vote, commit: after + entries.length } }),
+  };
 }
 
 /** Applies them, once they are durable in the log. */

@@ -141,6 +141,11 @@ export class RaftLog {
     return this.#lastIndex;
   }
 
+  /** Whether nothing can be appended any more. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** The last one that was appended. */
   get state(): Readonly<HardState> {
     return this.#state;
@@ -189,8 +194,12 @@ export class RaftLog {
     await saveSnapFile(disk, snapPath(snapDir, snapshot), { snapshot, zeros: zerosOf(version) });
     this.#check();
     const { index, term, confState } = snapshot;
+    // A server starts only from snapshots that the log says are committed.
+    const state = { ...this.#state, commit: Math.max(this.#state.commit, index) };
+    if (!isSame(state, this.#state)) this.#frames.state(state);
     this.#frames.snapshot({ index, term, ...(version === '3.4' ? {} : { confState }) });
     this.#write();
+    this.#state = state;
     await this.sync();
   }
 
@@ -325,6 +334,7 @@ export class RaftLog {
   async #finish(old: SegmentFile, next: SegmentFile, path: string): Promise<void> {
     try {
       await old.finish();
+      await next.sync();
       this.#disk.rename(next.path, path);
       next.path = path;
       this.#disk.syncDirectory(this.#options.walDir);

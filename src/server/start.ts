@@ -44,6 +44,7 @@ export async function openMember(options: OpenMemberOptions): Promise<OpenedMemb
       paths,
       async release() {
         try {
+          sayCommitted(started);
           await started.log.close();
         } finally {
           await started.backend.close();
@@ -54,6 +55,12 @@ export async function openMember(options: OpenMemberOptions): Promise<OpenedMemb
     lock.release();
     throw isNew ? error : await toldByVerify(error, paths, options);
   }
+}
+
+/** What was applied was durable before. A log that has failed says so when it is closed. */
+function sayCommitted({ log, applier }: StartedMember): void {
+  const commit = Math.min(applier.consistentIndex, log.lastIndex);
+  if (commit > log.state.commit && !log.hasFailed) log.append([], { ...log.state, commit });
 }
 
 function pathsOf({ dataDir, walDir }: OpenMemberOptions): MemberPaths {
@@ -102,6 +109,7 @@ function makeDirectories(path: string, disk: Disk): void {
   if (entryAt(path)) return;
   if (dirname(path) !== path) makeDirectories(dirname(path), disk);
   disk.makeDirectory(path, DIRECTORY_MODE);
+  disk.syncDirectory(dirname(path));
 }
 
 /** An etcd locks the segments that it may still need. */
@@ -191,11 +199,17 @@ async function openExisting(
 }
 
 /** A database that a leader sent takes the old one's place when its snapshot is in the log; gives whether it did. */
-function takeReceived({ schema, snap, snapNames, paths }: MemberFiles, { disk, log }: OpenMemberOptions): boolean {
+function takeReceived(
+  { schema, snap, snapNames, paths }: MemberFiles,
+  { disk, log }: OpenMemberOptions,
+): boolean {
   if (!snap || snap.index <= (schema?.consistentIndex ?? 0)) return false;
   const name = receivedName(snap.index);
   if (!snapNames.includes(name)) return false;
-  log.info({ path: join(paths.snapDir, name) }, 'the database that came with the last snapshot takes its place');
+  log.info(
+    { path: join(paths.snapDir, name) },
+    'the database that came with the last snapshot takes its place',
+  );
   disk.rename(join(paths.snapDir, name), paths.database);
   disk.syncDirectory(paths.snapDir);
   return true;

@@ -34,7 +34,8 @@ function logShape(dataDir: string): string[] {
   const shape: string[] = [];
   for (const event of new LogReader(listSegments(join(dataDir, 'member', 'wal')).segments).events()) {
     if (event.kind === 'state') continue;
-    if (event.kind !== 'entry') shape.push(JSON.stringify({ ...event, at: undefined }, (_, value: unknown) => shown(value)));
+    if (event.kind !== 'entry')
+      shape.push(JSON.stringify({ ...event, at: undefined }, (_, value: unknown) => shown(value)));
     else {
       const { index, term, type, data } = event;
       shape.push(`${index} ${term} ${type} ${withoutIds(type, data)}`);
@@ -58,77 +59,93 @@ function withoutIds(type: number, data: Uint8Array): string {
 for (const version of TESTED) {
   const skip = skipReason(version);
   for (const ending of ['stop', 'kill'] as const) {
-    test(`a directory of etcd ${version} goes on with us and with it again, after ${ending}`, { skip }, async (t) => {
-      const dataDir = join(scratch(t), 'data');
-      const ports = await freeMemberPorts();
-      const start = { dataDir, ports, name: NAME, snapshotCount: 100 };
-      for (let round = 0; round < 2; round++) {
-        const server = await startEtcd(version, start);
-        t.after(() => server.kill());
-        const load = { kind: 'mixed' as const, seed: 11 + round, operations: 250, prefix: `r${round}/` };
-        await runLoad(server, { ...load, users: false });
-        await ask(server, ['put', `acknowledged${round}`, 'yes']);
-        const before = await getAll(server);
-        await server[ending]();
+    test(
+      `a directory of etcd ${version} goes on with us and with it again, after ${ending}`,
+      { skip },
+      async (t) => {
+        const dataDir = join(scratch(t), 'data');
+        const ports = await freeMemberPorts();
+        const start = { dataDir, ports, name: NAME, snapshotCount: 100 };
+        for (let round = 0; round < 2; round++) {
+          const server = await startEtcd(version, start);
+          t.after(() => server.kill());
+          const load = { kind: 'mixed' as const, seed: 11 + round, operations: 250, prefix: `r${round}/` };
+          await runLoad(server, { ...load, users: false });
+          await ask(server, ['put', `acknowledged${round}`, 'yes']);
+          const before = await getAll(server);
+          await server[ending]();
 
-        const member = await openAt(dataDir, {
-          name: NAME,
-          advertiseClientUrls: [server.endpoint],
-        });
-        assert.equal(member.version, version);
-        assert.equal(member.applier.keys.revision, before.header.revision);
-        await putKeys(member, `ours${round}/`, PUTS);
-        await takeSnapshot(member);
-        await putKeys(member, `more${round}/`, PUTS);
-        await member.release();
-        await assertSound(dataDir);
-        const ours = await hashKV(dataDir, { revision: 0 }, plainContext());
+          const member = await openAt(dataDir, {
+            name: NAME,
+            advertiseClientUrls: [server.endpoint],
+          });
+          assert.equal(member.version, version);
+          assert.equal(member.applier.keys.revision, before.header.revision);
+          await putKeys(member, `ours${round}/`, PUTS);
+          await takeSnapshot(member);
+          await putKeys(member, `more${round}/`, PUTS);
+          await member.release();
+          await assertSound(dataDir);
+          const ours = await hashKV(dataDir, { revision: 0 }, plainContext());
 
-        const again = await startEtcd(version, start);
-        t.after(() => again.kill());
-        const after = await getAll(again);
-        const keys = new Map(after.kvs.map(({ key, value }) => [key.toString(), value.toString()]));
-        for (const { key, value } of before.kvs) assert.equal(keys.get(key.toString()), value.toString());
-        for (let i = 0; i < PUTS; i++) {
-          assert.ok(keys.get(`ours${round}/${i}`)?.startsWith(`${i}`));
-          assert.ok(keys.get(`more${round}/${i}`)?.startsWith(`${i}`));
+          const again = await startEtcd(version, start);
+          t.after(() => again.kill());
+          const after = await getAll(again);
+          const keys = new Map(after.kvs.map(({ key, value }) => [key.toString(), value.toString()]));
+          for (const { key, value } of before.kvs) assert.equal(keys.get(key.toString()), value.toString());
+          for (let i = 0; i < PUTS; i++) {
+            assert.ok(keys.get(`ours${round}/${i}`)?.startsWith(`${i}`));
+            assert.ok(keys.get(`more${round}/${i}`)?.startsWith(`${i}`));
+          }
+          assert.equal(after.header.revision, before.header.revision + 2 * PUTS);
+          assert.equal((await hashKv(again, after.header.revision)).hash, ours.hash);
+          await again.stop();
+          await assertSound(dataDir);
         }
-        assert.equal(after.header.revision, before.header.revision + 2 * PUTS);
-        assert.equal((await hashKv(again, after.header.revision)).hash, ours.hash);
-        await again.stop();
-        await assertSound(dataDir);
-      }
-    });
+      },
+    );
   }
 }
 
 for (const version of TESTED) {
   const skip = skipReason(version);
-  test(`a directory that we begin as etcd ${version} is started by it, and holds what its own would`, { skip }, async (t) => {
-    const root = scratch(t);
-    const ports = await freeMemberPorts();
-    const [ours, theirs] = [join(root, 'ours'), join(root, 'theirs')];
-    const endpoint = `http://127.0.0.1:${ports.client}`;
-    const options = { name: NAME, peerUrl: peerUrlOf(ports), advertiseClientUrls: [endpoint], emulate: version };
-    const member = await openAt(ours, options);
-    await member.release();
-    await assertSound(ours);
-    cpSync(ours, join(root, 'fresh'), { recursive: true });
+  test(
+    `a directory that we begin as etcd ${version} is started by it, and holds what its own would`,
+    { skip },
+    async (t) => {
+      const root = scratch(t);
+      const ports = await freeMemberPorts();
+      const [ours, theirs] = [join(root, 'ours'), join(root, 'theirs')];
+      const endpoint = `http://127.0.0.1:${ports.client}`;
+      const options = {
+        name: NAME,
+        peerUrl: peerUrlOf(ports),
+        advertiseClientUrls: [endpoint],
+        emulate: version,
+      };
+      const member = await openAt(ours, options);
+      await member.release();
+      await assertSound(ours);
+      cpSync(ours, join(root, 'fresh'), { recursive: true });
 
-    const own = await startEtcd(version, { dataDir: theirs, ports, name: NAME });
-    t.after(() => own.kill());
-    if (version !== '3.5') await untilStorageVersion(own, `${version}.0`);
-    await own.stop();
-    assert.deepEqual(readDatabaseRows(databaseIn(join(root, 'fresh'))), readDatabaseRows(databaseIn(theirs)));
-    assert.deepEqual(logShape(join(root, 'fresh')), logShape(theirs));
+      const own = await startEtcd(version, { dataDir: theirs, ports, name: NAME });
+      t.after(() => own.kill());
+      if (version !== '3.5') await untilStorageVersion(own, `${version}.0`);
+      await own.stop();
+      assert.deepEqual(
+        readDatabaseRows(databaseIn(join(root, 'fresh'))),
+        readDatabaseRows(databaseIn(theirs)),
+      );
+      assert.deepEqual(logShape(join(root, 'fresh')), logShape(theirs));
 
-    const again = await openAt(ours, options);
-    assert.equal(again.identity.memberId, member.identity.memberId);
-    await putKeys(again, 'k', PUTS);
-    await again.release();
-    const server = await startEtcd(version, { dataDir: ours, ports, name: NAME });
-    t.after(() => server.kill());
-    assert.equal((await getAll(server)).kvs.length, PUTS);
-    await server.stop();
-  });
+      const again = await openAt(ours, options);
+      assert.equal(again.identity.memberId, member.identity.memberId);
+      await putKeys(again, 'k', PUTS);
+      await again.release();
+      const server = await startEtcd(version, { dataDir: ours, ports, name: NAME });
+      t.after(() => server.kill());
+      assert.equal((await getAll(server)).kvs.length, PUTS);
+      await server.stop();
+    },
+  );
 }

@@ -58,7 +58,13 @@ export function readLog(walDir: string): ReadLog {
     }
   }
   const { state, lastIndex, end } = reader;
-  return { entries, state, lastIndex, end: end!, snapshots: reader.snapshots.map(({ snapshot }) => snapshot.index) };
+  return {
+    entries,
+    state,
+    lastIndex,
+    end: end!,
+    snapshots: reader.snapshots.map(({ snapshot }) => snapshot.index),
+  };
 }
 
 export function put(index: number, text = `entry ${index}`): EntryInput {
@@ -80,7 +86,10 @@ export async function fill(log: RaftLog, count: number, bytes = 100): Promise<vo
 }
 
 /** A disk whose next write or data sync fails when told to. */
-export function failingDisk(): { disk: Disk; failNext: (what: 'write' | 'truncate' | 'data sync', error: Error) => void } {
+export function failingDisk(): {
+  disk: Disk;
+  failNext: (what: 'write' | 'truncate' | 'data sync', error: Error) => void;
+} {
   const real = realDisk();
   const failures = new Map<string, Error>();
   const due = (what: string): Error | undefined => {

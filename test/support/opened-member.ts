@@ -58,31 +58,41 @@ export function openAt(
   return openMember(memberOptions(dataDir, over));
 }
 
-/** Proposes requests as one batch; gives their entries' last index. */
-export async function proposeAll(
-  member: OpenedMember,
+/** Appends requests as one batch. What it gives resolves when they are durable and applied; ask in the order of calls. */
+export function beginAll(
+  { log, applier, term, identity, requestIds }: OpenedMember,
   requests: ReadonlyArray<Input<InternalRaftRequest>>,
-): Promise<number> {
-  const { log, applier, term, identity, requestIds } = member;
+): () => Promise<void> {
   const first = log.lastIndex + 1;
   const entries = requests.map((request, i): EntryInput & { data: Uint8Array } => {
     const data = internalRaftRequest.encode({ header: { id: requestIds.next() }, ...request });
     return { type: 0, term, index: first + i, data };
   });
-  log.append(entries, { term, vote: identity.memberId, commit: first - 1 });
-  await log.sync();
-  for (const entry of entries) applier.apply(entry);
-  return first + entries.length - 1;
+  // What is applied was durable before.
+  log.append(entries, { term, vote: identity.memberId, commit: applier.consistentIndex });
+  const synced = log.sync();
+  return async () => {
+    await synced;
+    for (const entry of entries) applier.apply(entry);
+  };
 }
 
 /** Puts `count` keys of their own, in batches; every second time through a commit of the backend. */
-export async function putKeys(member: OpenedMember, prefix: string, count: number, valueBytes = 40): Promise<void> {
+export async function putKeys(
+  member: OpenedMember,
+  prefix: string,
+  count: number,
+  valueBytes = 40,
+): Promise<void> {
   const BATCH = 16;
   for (let at = 0; at < count; at += BATCH) {
     const requests = Array.from({ length: Math.min(BATCH, count - at) }, (_, i) => ({
-      put: { key: Buffer.from(`${prefix}${at + i}`), value: Buffer.from(`${at + i}`.padEnd(valueBytes, '.')) },
+      put: {
+        key: Buffer.from(`${prefix}${at + i}`),
+        value: Buffer.from(`${at + i}`.padEnd(valueBytes, '.')),
+      },
     }));
-    await proposeAll(member, requests);
+    await beginAll(member, requests)();
     if ((at / BATCH) % 2 === 1) await member.backend.commit();
   }
 }
@@ -95,6 +105,5 @@ export async function takeSnapshot(member: OpenedMember): Promise<number> {
   await backend.commit();
   await log.saveSnapshot(snapshot);
   log.release(index);
-  void applier;
   return index;
 }
