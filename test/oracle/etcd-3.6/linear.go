@@ -223,6 +223,9 @@ func (w *linearWorker) step(ctx context.Context, at int64) (linearOperation, boo
 	err := w.perform(limited, &operation, at)
 	operation.Return = time.Since(w.start).Nanoseconds()
 	if err != nil {
+		if operation.isDropped {
+			w.faults.Store(0)
+		}
 		operation.IsUnknown = true
 		return operation, operation.Kind != "get" && operation.Kind != "list"
 	}
