@@ -11,8 +11,10 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// linearState is everything the model knows: the revision of the store, and each key's value and revision.
+// linearState is everything the model knows: the revision of the store, each key's value and revision, and
+// whether all that was answered is over.
 type linearState struct {
+	isOver    bool
 	revision  int64
 	values    [linearKeysMax]int64
 	revisions [linearKeysMax]int64
@@ -56,7 +58,7 @@ func checkLinear(args []string) {
 	if *isLoose {
 		verdict.Model = "values"
 	}
-	model := linearModel(history.BaseRevision, *isLoose)
+	model := porcupineModel(history, *isLoose)
 	operations := porcupineOperations(history, &verdict.Unknown)
 	start := time.Now()
 	result, info := porcupine.CheckOperationsVerbose(model, operations, *limit)
@@ -73,12 +75,14 @@ func checkLinear(args []string) {
 	os.Exit(map[porcupine.CheckResult]int{porcupine.Ok: 0, porcupine.Illegal: 3}[result] + map[bool]int{true: 4}[result == porcupine.Unknown])
 }
 
-// porcupineOperations gives a write of unknown outcome no end: it may have happened at any time after its
-// call, and one that never happened fits in after all others.
+// porcupineOperations gives a write of unknown outcome no end. One that happened did so where it makes a
+// revision; one that did not fits in behind a last operation of our own, after which nothing changes.
 func porcupineOperations(history linearHistory, unknown *int) []porcupine.Operation {
-	operations := make([]porcupine.Operation, 0, len(history.Operations))
+	operations := make([]porcupine.Operation, 0, len(history.Operations)+1)
+	last := int64(0)
 	for _, operation := range history.Operations {
 		end := operation.Return
+		last = max(last, end)
 		if operation.IsUnknown {
 			end = math.MaxInt64
 			*unknown++
@@ -87,14 +91,34 @@ func porcupineOperations(history linearHistory, unknown *int) []porcupine.Operat
 			ClientId: operation.Client, Input: operation, Output: operation, Call: operation.Call, Return: end,
 		})
 	}
-	return operations
+	over := linearOperation{Kind: "over"}
+	return append(operations, porcupine.Operation{Input: over, Output: over, Call: last + 1, Return: last + 1})
 }
 
-func linearModel(baseRevision int64, isLoose bool) porcupine.Model {
+// linearModel is what the operations are held against. What became of a write of unknown outcome is not left
+// to the search alone, which would try every place for each: a revision that some other write was told is
+// not its own, and a value that somebody read says which revision it made.
+type linearModel struct {
+	isLoose  bool
+	told     map[int64]bool
+	observed map[int64]int64 // value → the revision with which it was read
+}
+
+func porcupineModel(history linearHistory, isLoose bool) porcupine.Model {
+	model := linearModel{isLoose: isLoose, told: map[int64]bool{}, observed: map[int64]int64{}}
+	for _, operation := range history.Operations {
+		isWrite := operation.Kind == "put" || operation.IsTaken
+		if isWrite && !operation.IsUnknown {
+			model.told[operation.Revision] = true
+		}
+		for _, observed := range operation.Read {
+			model.observed[observed.Value] = observed.Revision
+		}
+	}
 	return porcupine.Model{
-		Init: func() any { return linearState{revision: baseRevision} },
+		Init: func() any { return linearState{revision: history.BaseRevision} },
 		Step: func(state, input, _ any) (bool, any) {
-			isPossible, next := stepLinear(state.(linearState), input.(linearOperation), isLoose)
+			isPossible, next := model.step(state.(linearState), input.(linearOperation))
 			return isPossible, next
 		},
 		Hash: func(state any) uint64 {
@@ -113,34 +137,26 @@ func linearModel(baseRevision int64, isLoose bool) porcupine.Model {
 	}
 }
 
-// stepLinear applies an operation to the state, if what the client was told fits. With isLoose the numbers
-// of revisions are taken as they come, and a pair's condition, which compares one, as it went.
-func stepLinear(state linearState, operation linearOperation, isLoose bool) (bool, linearState) {
-	writes, isTaken := operation.Kind == "put", true
-	switch operation.Kind {
-	case "delete":
-		isTaken = state.values[operation.Key] != 0
-		writes = isTaken
-	case "swap":
-		isTaken = state.values[operation.Key] == operation.Expected
-		writes = isTaken
-	case "pair":
-		isTaken = state.revisions[operation.Key] == operation.Expected
-		if isLoose && !operation.IsUnknown {
-			isTaken = operation.IsTaken
-		}
-		writes = isTaken
+// step applies an operation to the state, if what the client was told fits. A loose model takes the numbers
+// of revisions as they come, and a pair's condition, which compares one, as it went.
+func (m *linearModel) step(state linearState, operation linearOperation) (bool, linearState) {
+	if operation.Kind == "over" {
+		state.isOver = true
+		return true, state
 	}
-	if !operation.IsUnknown {
-		isConditional := operation.Kind != "get" && operation.Kind != "list" && operation.Kind != "put"
-		if isConditional && isTaken != operation.IsTaken {
+	isTaken := m.holds(state, operation)
+	writes := isTaken && operation.Kind != "get" && operation.Kind != "list"
+	if operation.IsUnknown {
+		revision := m.observed[operation.Value]
+		if state.isOver {
+			return revision == 0, state
+		}
+		next := state.revision + 1
+		if !writes || !m.isLoose && (m.told[next] || revision != 0 && revision != next) {
 			return false, state
 		}
-		for _, observed := range operation.Read {
-			if state.values[observed.Key] != observed.Value || !isLoose && state.revisions[observed.Key] != observed.Revision {
-				return false, state
-			}
-		}
+	} else if !m.fits(state, operation, isTaken) {
+		return false, state
 	}
 	if writes {
 		state.revision++
@@ -149,11 +165,41 @@ func stepLinear(state linearState, operation linearOperation, isLoose bool) (boo
 			state.set(operation.Second, operation.SecondValue)
 		}
 	}
-	if isLoose {
+	if m.isLoose {
 		state.revision, state.revisions = 0, [linearKeysMax]int64{}
 		return true, state
 	}
 	return operation.IsUnknown || state.revision == operation.Revision, state
+}
+
+// holds says whether an operation's condition is met; those without one always go ahead.
+func (m *linearModel) holds(state linearState, operation linearOperation) bool {
+	switch operation.Kind {
+	case "delete":
+		return state.values[operation.Key] != 0
+	case "swap":
+		return state.values[operation.Key] == operation.Expected
+	case "pair":
+		if m.isLoose {
+			return operation.IsTaken || operation.IsUnknown
+		}
+		return state.revisions[operation.Key] == operation.Expected
+	}
+	return true
+}
+
+// fits says whether the state is what the client was told.
+func (m *linearModel) fits(state linearState, operation linearOperation, isTaken bool) bool {
+	isConditional := operation.Kind == "delete" || operation.Kind == "swap" || operation.Kind == "pair"
+	if isConditional && isTaken != operation.IsTaken {
+		return false
+	}
+	for _, observed := range operation.Read {
+		if state.values[observed.Key] != observed.Value || !m.isLoose && state.revisions[observed.Key] != observed.Revision {
+			return false
+		}
+	}
+	return true
 }
 
 // set writes a key at the current revision; the value 0, which a delete carries, takes it away.
