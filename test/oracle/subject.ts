@@ -27,9 +27,9 @@ function version(): Version {
 /** For a test's `skip` option: every test of the subject also needs real 3.6 and its clients. */
 export const subjectSkip: string | false = skipReason('3.6');
 
-/** The program that is tested. */
-export function subjectProgram(): ServerProgram {
-  if (!isOurs) return etcdProgram(version());
+/** The program that is tested. A directory of another line asks for that line where a real etcd stands in. */
+export function subjectProgram(line = version()): ServerProgram {
+  if (!isOurs) return etcdProgram(line);
   return {
     version: version(),
     label: 'etcdkit serve',
@@ -40,8 +40,8 @@ export function subjectProgram(): ServerProgram {
 }
 
 /** Starts the server under test on a directory, as `startEtcd` starts a real one. */
-export function startSubject(options: StartOptions): Promise<EtcdServer> {
-  return startServer(subjectProgram(), options);
+export function startSubject(options: StartOptions, line?: Version): Promise<EtcdServer> {
+  return startServer(subjectProgram(line), options);
 }
 
 /** What `startBoth` needs of a test's context. */
