@@ -72,8 +72,6 @@ export interface ServerConfig {
   corsOrigins: readonly string[];
 
   snapshotCount: number;
-  /** Entries kept before a snapshot, so that a member that follows could catch up. */
-  snapshotCatchUpEntries: number;
   /** Files kept; 0 keeps all. */
   snapshotsMax: number;
   walsMax: number;
@@ -145,7 +143,6 @@ export function defaultConfig(): ServerConfig {
     hostWhitelist: ['*'],
     corsOrigins: ['*'],
     snapshotCount: 10_000,
-    snapshotCatchUpEntries: 5000,
     snapshotsMax: 5,
     walsMax: 5,
     quotaBytes: QUOTA_BYTES,

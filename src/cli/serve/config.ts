@@ -187,7 +187,6 @@ function reachable(
 type Storage = Pick<
   ServerConfig,
   | 'snapshotCount'
-  | 'snapshotCatchUpEntries'
   | 'snapshotsMax'
   | 'walsMax'
   | 'quotaBytes'
@@ -208,7 +207,6 @@ function storageOf(settings: Settings, notes: Note[]): Storage {
   }
   return {
     snapshotCount: settings.integer('snapshot-count') || defaults.snapshotCount,
-    snapshotCatchUpEntries: settings.integer('snapshot-catchup-entries') || defaults.snapshotCatchUpEntries,
     snapshotsMax: settings.integer('max-snapshots'),
     walsMax: settings.integer('max-wals'),
     quotaBytes: quota === 0 ? defaults.quotaBytes : quota,

@@ -36,6 +36,7 @@ export const OTHER_FLAGS = {
   'max-learners': idle('integer', 'members cannot be added, so there are no learners'),
   'pre-vote': idle('boolean', NO_ELECTION),
   'initial-election-tick-advance': idle('boolean', NO_ELECTION),
+  'snapshot-catchup-entries': idle('integer', 'there is no other member that has to catch up'),
   'corrupt-check-time': idle('duration', NO_COMPARISON),
   'compact-hash-check-time': idle('duration', NO_COMPARISON),
   'downgrade-check-time': idle('duration', 'there is no other member whose version could differ'),

@@ -72,10 +72,6 @@ export const USED_FLAGS = {
     min: 0,
     default: '10000',
   }),
-  'snapshot-catchup-entries': used(STORAGE, 'integer', 'Entries kept before a snapshot', {
-    min: 0,
-    default: '5000',
-  }),
   'max-snapshots': used(STORAGE, 'integer', 'Snapshot files kept; 0 keeps all', { min: 0, default: '5' }),
   'max-wals': used(STORAGE, 'integer', 'Log files kept; 0 keeps all', { min: 0, default: '5' }),
   'quota-backend-bytes': used(STORAGE, 'integer', 'Size of the database that raises NOSPACE; 0 is 2 GiB', {
