@@ -31,6 +31,8 @@ const CONTENT_TYPE = /^application\/grpc(?:[+;]|$)/;
 const SUSPICIOUS_RESETS = 50;
 const SUSPICION_TIMEOUT_MAX_MS = 5000;
 /** What a session that ended gets to send its last frames, and an ending one to hear of it. */
+/** Of the frame. */
+const PING_ANSWER_SIZE = 17;
 const LINGER_MS = 1000;
 
 type Headers = Record<string, string | string[] | undefined>;
@@ -56,6 +58,8 @@ export class Connection implements CallHost {
   readonly #resets: ResetBudget;
   readonly #beganMs = performance.now();
   #openCalls = 0;
+  /** Bytes sent when the last ping came. */
+  #writtenAtPing = 0;
   #hasSettings = false;
   /** When something was last heard. */
   #heardMs = performance.now();
@@ -110,10 +114,6 @@ export class Connection implements CallHost {
     this.#socket.destroy();
   }
 
-  wrote(): void {
-    this.#pings.forgive();
-  }
-
   callClosed(isReset: boolean): void {
     this.#openCalls--;
     this.stats.streams--;
@@ -136,6 +136,10 @@ export class Connection implements CallHost {
   #pinged(): void {
     const now = performance.now();
     this.#heardMs = now;
+    // Node does not say what was sent, but how much: more than the answer to the ping before.
+    const written = this.#socket.bytesWritten;
+    if (written - this.#writtenAtPing > PING_ANSWER_SIZE) this.#pings.forgive();
+    this.#writtenAtPing = written;
     if (this.#pings.isTooMany(now, this.#openCalls)) this.#expel('pings', 'too_many_pings');
   }
 
@@ -188,7 +192,6 @@ export class Connection implements CallHost {
     stream.on('close', () => this.callClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR));
     if (stream.closed || stream.destroyed) return;
     stream.resume();
-    this.wrote();
     const fields = {
       ...RESPONSE_HEADERS,
       ':status': httpStatus,

@@ -25,8 +25,6 @@ export interface CallHost {
   readonly limits: Limits;
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
-  /** Something went out, which forgives the client's pings. */
-  wrote(): void;
   /** The call's stream is closed; `isReset` when the client cut it off. */
   callClosed(isReset: boolean): void;
 }
@@ -162,7 +160,6 @@ export abstract class ServerCall implements Call {
   /** Ends the call with a status, behind what was sent before. */
   protected end(status: Status, text: string): void {
     if (!this.conclude(status) || this.isStreamGone) return;
-    this.host.wrote();
     if (!this.stream.headersSent) {
       const fields = { ...RESPONSE_HEADERS, ...trailersOf(status, text) };
       this.stream.respond(fields, WITHOUT_BODY);

@@ -25,7 +25,6 @@ export class StreamCall extends ServerCall implements Stream {
     this.#outbox = new Outbox(stream, {
       queuedBytesMax,
       opening: () => {
-        host.wrote();
         if (!stream.headersSent) stream.respond(RESPONSE_HEADERS, WITH_TRAILERS);
       },
     });

@@ -78,7 +78,6 @@ export class UnaryCall extends ServerCall {
     if (!this.conclude(STATUS.ok) || this.isStreamGone) return;
     this.counts.sent++;
     this.host.stats.bytesSent += message.length;
-    this.host.wrote();
     const { stream } = this;
     stream.respond(RESPONSE_HEADERS, WITH_TRAILERS);
     const pieces = frames([message]);
