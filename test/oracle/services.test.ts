@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Pacer } from '../../src/bytes/pacer.ts';
 import { openFile } from '../../src/bytes/source.ts';
 import type { Member } from '../../src/format/proto/member-json.ts';
-import { hashContent } from '../../src/server/content-hash.ts';
+import { hashDatabase } from '../../src/store/database-hash.ts';
 import { FakeCall } from '../server/fake-call.ts';
 import { MemoryCore } from '../server/memory-core.ts';
 import { KINDS, MemoryServices } from '../server/memory-services.ts';
@@ -229,7 +229,7 @@ for (const version of BUILT_VERSIONS) {
     });
     const source = openFile(databaseIn(dataDir));
     try {
-      assert.equal(await hashContent(source, new Pacer()), hash);
+      assert.equal(await hashDatabase(source, new Pacer()), hash);
     } finally {
       source.close();
     }

@@ -24,8 +24,9 @@ import {
 } from '../../format/proto/rpcpb.ts';
 import type { Call, Methods } from '../../rpc/seam.ts';
 import type { DurableView } from '../../store/backend/backend.ts';
+import { hashDatabase } from '../../store/database-hash.ts';
+import { hashKv } from '../../store/mvcc/hash.ts';
 import type { Version } from '../../store/schema/buckets.ts';
-import { hashContent, hashKeys } from '../content-hash.ts';
 import type { Core } from '../core.ts';
 import { etcdError, readOnlyError } from '../rpc-errors.ts';
 import { downgradeOf, storageVersionOf } from '../versions.ts';
@@ -62,7 +63,7 @@ export function maintenanceService(core: Core, options: MaintenanceOptions): Met
       }),
       '/etcdserverpb.Maintenance/Hash': unary(hashRequest, hashResponse, (_request, call) =>
         onView(core, async ({ source }) => {
-          const hash = await hashContent(source, pacerOf(call));
+          const hash = await hashDatabase(source, pacerOf(call));
           return { header: core.header(), hash };
         }),
       ),
@@ -72,7 +73,7 @@ export function maintenanceService(core: Core, options: MaintenanceOptions): Met
           // No record is that old, and none that new.
           if (revision < 0n) throw etcdError('etcdserver: mvcc: required revision has been compacted');
           if (revision > current) throw etcdError('etcdserver: mvcc: required revision is a future revision');
-          const found = await hashKeys(source, Number(revision), pacerOf(call));
+          const found = await hashKv(source, { revision: Number(revision), pacer: pacerOf(call) });
           return {
             header: { ...core.header(), revision: Math.max(current, found.hashRevision) },
             hash: found.hash,
