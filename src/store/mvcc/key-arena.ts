@@ -29,8 +29,7 @@ export class KeyArena {
   }
 
   #take(room: number): number {
-    if (room > CHUNK_SIZE)
-      return this.#chunks.push(Buffer.allocUnsafeSlow(room)) * 2 ** CHUNK_SHIFT - 2 ** CHUNK_SHIFT;
+    if (room > CHUNK_SIZE) return this.#chunks.push(Buffer.allocUnsafeSlow(room)) * 2 ** CHUNK_SHIFT - 2 ** CHUNK_SHIFT;
     if (this.#used + room > CHUNK_SIZE) {
       this.#current = this.#chunks.push(Buffer.allocUnsafeSlow(CHUNK_SIZE)) - 1;
       this.#used = 0;

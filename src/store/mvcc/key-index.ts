@@ -112,11 +112,7 @@ export class KeyIndex {
     for (let next = slots[slot]!; next !== 0; next = slots[slot]!) {
       this.#select(next - 1);
       const at = this.#at;
-      if (
-        this.#words[at + HASH] === hash &&
-        this.#words[at + SIZE] === end - start &&
-        this.#isKey(bytes, start, end)
-      )
+      if (this.#words[at + HASH] === hash && this.#words[at + SIZE] === end - start && this.#isKey(bytes, start, end))
         return slot;
       slot = (slot + 1) & mask;
     }
@@ -250,9 +246,7 @@ export class KeyIndex {
     this.#select(id);
     const address = this.#words[this.#at + ADDRESS]!;
     const start = this.#arena.offsetOf(address);
-    return new Uint8Array(
-      this.#arena.chunkOf(address).subarray(start, start + this.#words[this.#at + SIZE]!),
-    );
+    return new Uint8Array(this.#arena.chunkOf(address).subarray(start, start + this.#words[this.#at + SIZE]!));
   }
 
   /** Up to six bytes of a key from `depth` on, and how many there are, as a number that sorts as they do. */
@@ -315,8 +309,7 @@ export class KeyIndex {
       this.#select(id);
       const [words, at] = [this.#words, this.#at];
       if (words[at + SIZE] === UNUSED || words[at + SUB]! >= TOMBSTONE) continue;
-      if (words[at + LEASE_LOW] !== 0 || words[at + LEASE_HIGH] !== 0)
-        yield [this.nameOf(id), this.leaseOf(id)];
+      if (words[at + LEASE_LOW] !== 0 || words[at + LEASE_HIGH] !== 0) yield [this.nameOf(id), this.leaseOf(id)];
     }
   }
 

@@ -77,7 +77,6 @@ export class OlderRevisions {
   }
 
   #setOlder(link: number, older: number): void {
-    this.#chunks[(link - 1) >>> CHUNK_SHIFT]!.words[((link - 1) & (CHUNK_PLACES - 1)) * PLACE_WORDS + OLDER] =
-      older;
+    this.#chunks[(link - 1) >>> CHUNK_SHIFT]!.words[((link - 1) & (CHUNK_PLACES - 1)) * PLACE_WORDS + OLDER] = older;
   }
 }
