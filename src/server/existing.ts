@@ -27,7 +27,7 @@ export function assertUsable({ schema, tail, paths }: MemberFiles): void {
   const applied = schema?.consistentIndex ?? 0;
   if (applied > tail.lastIndex) {
     throw new CorruptError(
-      'log.start',
+      'log.tail',
       `the database has applied entry ${applied}, but the log ends with ${tail.lastIndex}: entries that were acknowledged are gone from it`,
       {
         where: { file: paths.walDir },
