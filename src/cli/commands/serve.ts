@@ -37,7 +37,8 @@ export async function serveWith(start: StartServer, call: Call): Promise<void> {
   const tell = (state: NotifyState): Promise<void> => tellSupervisor(state, call.environment, log);
   await tell('READY=1');
   await untilStopped(server, { stop, graceMs: settings.duration('shutdown-timeout')!, log, tell });
-  log.info({ name: config.name }, 'closed etcd server');
+  const closed = { name: config.name, 'advertise-client-urls': config.advertiseClientUrls };
+  log.info(closed, 'closed etcd server');
 }
 
 /** What operators look for in the first lines: under etcd's names where it has one. */
@@ -84,6 +85,9 @@ function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
+/** What Go calls signals. */
+const GO_NAMES: Partial<Record<NodeJS.Signals, string>> = { SIGTERM: 'terminated', SIGINT: 'interrupt' };
+
 interface Stopping {
   stop: StopSignal;
   graceMs: number;
@@ -94,7 +98,7 @@ interface Stopping {
 async function untilStopped(server: RunningServer, { stop, graceMs, log, tell }: Stopping): Promise<void> {
   const signal = await Promise.race([server.done, stop.arrived]);
   if (signal === undefined) return;
-  log.info({ signal }, 'received signal; shutting down');
+  log.info({ signal: GO_NAMES[signal] ?? signal }, 'received signal; shutting down');
   const told = tell('STOPPING=1');
   await server.stop(graceMs);
   await told;

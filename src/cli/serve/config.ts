@@ -53,7 +53,8 @@ export function configOf(
     notes.push({
       level: 'warn',
       fields: { name: config.name },
-      message: "it isn't recommended to use default name, please set a value for --name",
+      message:
+        "it isn't recommended to use default name, please set a value for --name. Note that etcd might run into issue when multiple members have the same default name",
     });
   }
   return config;

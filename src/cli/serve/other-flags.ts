@@ -9,6 +9,7 @@ const NO_ELECTION = 'one member elects itself at once';
 const NO_COMPARISON = 'there is no other member to compare hashes with';
 const NO_AUTH = 'a directory in which authentication is enabled is not served';
 const NO_DISCOVERY_USE = 'this member is not found by discovery';
+const NO_HANDSHAKE = 'nothing is negotiated, since no TLS is spoken';
 const NO_PROXY = 'this server is no proxy';
 const NO_V2 = 'there is no v2 store; what a snapshot file needs of it follows from the emulated version';
 const OWN_SLICES = 'compaction runs in slices between requests, whose size follows the load';
@@ -59,6 +60,9 @@ export const OTHER_FLAGS = {
   'proxy-read-timeout': idle('integer', NO_PROXY),
   'proxy-refresh-interval': idle('integer', NO_PROXY),
   'proxy-write-timeout': idle('integer', NO_PROXY),
+  'cipher-suites': idle('list', NO_HANDSHAKE),
+  'tls-min-version': idle('text', NO_HANDSHAKE),
+  'tls-max-version': idle('text', NO_HANDSHAKE),
   'self-signed-cert-validity': idle('integer', 'no certificates are made'),
   'log-rotation-config-json': idle('text', 'the log is not rotated'),
   'distributed-tracing-address': idle('text', NO_TRACING),
@@ -75,9 +79,6 @@ export const OTHER_FLAGS = {
   'client-cert-allowed-hostname': refused('list', NO_TLS),
   'trusted-ca-file': refused('text', NO_TLS),
   'auto-tls': refused('boolean', NO_TLS),
-  'cipher-suites': refused('list', NO_TLS),
-  'tls-min-version': refused('text', NO_TLS, ['', 'TLS1.2']),
-  'tls-max-version': refused('text', NO_TLS),
   'auth-token': refused('text', 'this server issues no tokens, so there are none of another kind', [
     '',
     'simple',

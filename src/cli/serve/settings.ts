@@ -129,7 +129,8 @@ function fromFlags({ flags, environment }: Given, notes: Note[]): Map<ServeFlag,
   }
   for (const [variable, value] of Object.entries(environment)) {
     if (!variable.startsWith('ETCD_') || known.has(variable) || value === undefined) continue;
-    const fields = { 'environment-variable': `${variable}=${value}` };
+    // Differs from etcd, which logs the value too: images keep passwords under such names.
+    const fields = { 'environment-variable': variable };
     notes.push({ level: 'warn', fields, message: 'unrecognized environment variable' });
   }
   return found;

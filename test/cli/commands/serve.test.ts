@@ -83,7 +83,7 @@ test('the lines that operators and scripts wait for, then a stop within the time
     ['127.0.0.1:4001', '[::1]:4002', '/run/e.sock'],
   );
   assert.equal(lines().find((line) => line['msg'] === 'asked to stop')?.['graceMs'], 3000);
-  assert.equal(lines().find((line) => 'signal' in line)?.['signal'], 'SIGTERM');
+  assert.equal(lines().find((line) => 'signal' in line)?.['signal'], 'terminated');
 });
 
 test('a second signal ends the process at once', async (t) => {
