@@ -4,7 +4,9 @@ import type { Version } from '../store/schema/buckets.ts';
 import { AutoCompactor } from './auto-compactor.ts';
 import type { ServerConfig, ServerContext, Target } from './config.ts';
 import { planFirstMember } from './first-member.ts';
+import { shortestTtl } from './lessor.ts';
 import { MemberCore } from './member-core.ts';
+import { hasRoom } from './quota.ts';
 import type { Served } from './served.ts';
 import { openMember } from './start.ts';
 import type { Stats } from './stats.ts';
@@ -27,6 +29,10 @@ export async function startMember(options: MemberOptions, context: ServerContext
     name: config.name,
     advertiseClientUrls: config.advertiseClientUrls,
     firstMember: () => planFirstMember(config),
+    applying: (backend) => ({
+      leaseTtlMin: shortestTtl(config),
+      hasRoom: (cost) => hasRoom(backend, config.quotaBytes, cost),
+    }),
     emulate: config.emulate,
     isForcedNew: target.isForcedNew,
     disk,

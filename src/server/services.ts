@@ -74,8 +74,8 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
     }),
     lockService(core, { feed, randomId }),
     electionService(core, { feed, randomId }),
+    healthService(health),
   ];
-  methods.push(healthService(health, namesOf(methods)));
   return { methods, hub, lessor, health };
 }
 
@@ -83,8 +83,3 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
 export const REQUEST_OVERHEAD = 512 * 1024;
 
 const randomId = (): bigint => randomBytes(8).readBigUInt64BE();
-
-function namesOf(methods: readonly Methods[]): string[] {
-  const paths = methods.flatMap(({ unary = {}, stream = {} }) => [...Object.keys(unary), ...Object.keys(stream)]);
-  return [...new Set(paths.map((path) => path.slice(1, path.lastIndexOf('/'))))];
-}

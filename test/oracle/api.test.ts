@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { scratch } from '../support/scratch.ts';
 import { runTool, succeeded } from './etcd.ts';
 import type { EtcdServer } from './etcd.ts';
-import { startBoth, subjectSkip as skip } from './subject.ts';
+import { isOurs, startBoth, subjectSkip as skip } from './subject.ts';
 
 const DIFFERENCES_SHOWN = 8;
 
@@ -48,12 +48,25 @@ interface Difference {
   subject: string | undefined;
 }
 
+/** Steps in which ours answers otherwise on purpose, with what it says. */
+const ON_PURPOSE: Record<string, RegExp> = {
+  // Peer URLs that nobody can listen on would keep the member from starting again.
+  'no URL': /given member URLs are invalid/,
+  'what is no URL': /given member URLs are invalid/,
+  // Until it is started again, etcd answers with what it hashed while it compacted to just this revision.
+  'hash of the keys at 9': /"CompactRevision":"9","Hash":\d+,"HashRevision":"9"/,
+};
+
+function isOnPurpose(step: string, answer: string | undefined): boolean {
+  return isOurs && answer !== undefined && (ON_PURPOSE[step]?.test(answer) ?? false);
+}
+
 function differences(real: readonly string[], subject: readonly string[]): Difference[] {
   const found: Difference[] = [];
   for (let at = 0; at < Math.max(real.length, subject.length); at++) {
     if (real[at] === subject[at]) continue;
     const { step } = JSON.parse(real[at] ?? subject[at]!) as { step: string };
-    found.push({ step, real: real[at], subject: subject[at] });
+    if (!isOnPurpose(step, subject[at])) found.push({ step, real: real[at], subject: subject[at] });
   }
   return found;
 }

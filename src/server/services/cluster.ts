@@ -40,6 +40,8 @@ export function clusterService(core: Core): Methods {
       '/etcdserverpb.Cluster/MemberList': unary(memberListRequest, memberListResponse, answer),
       '/etcdserverpb.Cluster/MemberAdd': unary(memberAddRequest, memberAddResponse, ({ peerUrls }) => {
         if (!areMemberUrls(peerUrls)) throw etcdError('etcdserver: given member URLs are invalid');
+        if (membersOf(core).some((member) => member.peerUrls.some((url) => peerUrls.includes(url))))
+          throw etcdError('etcdserver: Peer URLs already exists');
         throw handOver();
       }),
       '/etcdserverpb.Cluster/MemberRemove': unary(

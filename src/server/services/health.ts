@@ -32,10 +32,10 @@ export class Health {
   }
 }
 
-/** `services`: full names of those that are served. The empty name stands for the whole server, the only one etcd knows. */
-export function healthService(health: Health, services: readonly string[]): Methods {
+/** The empty name stands for the whole server, and no other is known, as in etcd. */
+export function healthService(health: Health): Methods {
   const statusOf = (service: string): ServingStatus | undefined => {
-    if (service !== '' && !services.includes(service)) return undefined;
+    if (service !== '') return undefined;
     return health.isServing ? SERVING_STATUS.serving : SERVING_STATUS.notServing;
   };
   return {

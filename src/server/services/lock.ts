@@ -10,6 +10,7 @@ import type { Methods } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
 import { clientError, Contest, type ContestOptions, type Entered, leaseOf } from '../contest.ts';
 import type { Core } from '../core.ts';
+import { etcdError } from '../rpc-errors.ts';
 import { unary } from './method.ts';
 
 const NOTHING = new Uint8Array();
@@ -34,6 +35,7 @@ export function lockService(core: Core, options: ContestOptions): Methods {
         }),
       ),
       '/v3lockpb.Lock/Unlock': unary(unlockRequest, unlockResponse, async ({ key }) => {
+        if (key.length === 0) throw clientError(etcdError('etcdserver: key is not provided'));
         await core.propose({ deleteRange: { key } }).catch((error: unknown) => {
           throw clientError(error);
         });
