@@ -104,3 +104,15 @@ export class Writer {
     this.size = 0;
   }
 }
+
+/** Writes a whole number of up to 2^53 as big-endian u64; allocates nothing, as a view for it would. */
+export function setU64be(bytes: Uint8Array, at: number, value: number): void {
+  let high = Math.floor(value / TWO_32);
+  let low = value >>> 0;
+  for (let i = 3; i >= 0; i--) {
+    bytes[at + i] = high;
+    bytes[at + 4 + i] = low;
+    high >>>= 8;
+    low >>>= 8;
+  }
+}

@@ -68,7 +68,8 @@ export class KeyChange {
     const bytes = encodeKeyValue({ key, createRevision, modRevision: this.#main, version, value, ...words });
     if (this.#store.isHeard) this.#tell(latin1(key), isLive ? id : -1, bytes);
     backend.put('key', encodeRevision(this.#main, record.sub), bytes);
-    keys.add(record, key);
+    if (id === -1) keys.add(record, key);
+    else keys.append(record, id);
     if (leaseBefore !== lease) this.#store.onLease(latin1(key), leaseBefore, lease);
   }
 
@@ -85,11 +86,19 @@ export class KeyChange {
     const lease = keys.leaseOf(id);
     const record = this.#next(true);
     record.createRevision = record.version = record.leaseLow = record.leaseHigh = 0;
-    const parts = { key, createRevision: 0, modRevision: 0, version: 0, value: NOTHING, leaseLow: 0, leaseHigh: 0 };
+    const parts = {
+      key,
+      createRevision: 0,
+      modRevision: 0,
+      version: 0,
+      value: NOTHING,
+      leaseLow: 0,
+      leaseHigh: 0,
+    };
     if (this.#store.isHeard)
       this.#tell(latin1(key), id, encodeKeyValue({ ...parts, modRevision: this.#main }));
     backend.put('key', encodeRevision(this.#main, record.sub, true), encodeKeyValue(parts));
-    keys.add(record, key);
+    keys.append(record, id);
     if (lease !== 0n) this.#store.onLease(latin1(key), lease, 0n);
   }
 

@@ -8,9 +8,9 @@
 import { randomBytes } from 'node:crypto';
 import { KeyArena } from './key-arena.ts';
 import { joinLease } from './key-value.ts';
-import { sortKeys } from './key-order.ts';
-import { OlderRevisions } from './older-revisions.ts';
-import { SortedKeys } from './sorted-keys.ts';
+import { type KeysToSort, sortKeys } from './key-order.ts';
+import { type DroppedSink, OlderRevisions, TOMBSTONE } from './older-revisions.ts';
+import { type CompareKey, SortedKeys } from './sorted-keys.ts';
 
 /** What a record says of its key; `RecordView` does. */
 export interface Indexed {
@@ -21,11 +21,6 @@ export interface Indexed {
   version: number;
   leaseLow: number;
   leaseHigh: number;
-}
-
-/** Takes revisions that a compaction drops. */
-export interface DroppedSink {
-  add(main: number, sub: number, isTombstone: boolean): void;
 }
 
 const FIRST_SLOTS = 1 << 12;
@@ -45,8 +40,6 @@ const LEASE_HIGH = 9;
 const VERSION = 10;
 const OLDER = 11;
 
-/** Set in a sub revision when its record is a tombstone. */
-const TOMBSTONE = 0x80000000;
 /** Above it a sub revision is not told from a tombstone's. */
 export const SUB_MAX = TOMBSTONE - 1;
 /** In the place of a key's size: the id stands for no key. */
@@ -60,11 +53,11 @@ interface Chunk {
   floats: Float64Array;
 }
 
-export class KeyIndex {
+export class KeyIndex implements KeysToSort {
   /** Keys that have a record. */
   size = 0;
-  /** Of them, those whose newest record is not a tombstone. */
-  liveCount = 0;
+  /** Of them, those whose newest record is a tombstone. */
+  deadCount = 0;
   /** Ids are below it. */
   idCount = 0;
 
@@ -80,6 +73,8 @@ export class KeyIndex {
   readonly #seed = randomBytes(4).readUInt32LE();
   #slots = new Uint32Array(FIRST_SLOTS); // id + 1; 0 is empty
   #sorted: SortedKeys | undefined;
+  /** Those that are not alive, from when there is an order. */
+  #dead: SortedKeys | undefined;
 
   /** Record of the id last selected, and where it begins. */
   #words: Uint32Array = new Uint32Array(0);
@@ -112,44 +107,61 @@ export class KeyIndex {
     for (let next = slots[slot]!; next !== 0; next = slots[slot]!) {
       this.#select(next - 1);
       const at = this.#at;
-      if (this.#words[at + HASH] === hash && this.#words[at + SIZE] === end - start && this.#isKey(bytes, start, end))
+      if (
+        this.#words[at + HASH] === hash &&
+        this.#words[at + SIZE] === end - start &&
+        this.#arena.isSame(this.#words[at + ADDRESS]!, bytes, start, end)
+      )
         return slot;
       slot = (slot + 1) & mask;
     }
     return slot;
   }
 
-  /** Whether the selected record's key, which is as long, is `bytes[start, end)`. */
-  #isKey(bytes: Uint8Array, start: number, end: number): boolean {
-    const address = this.#words[this.#at + ADDRESS]!;
-    const chunk = this.#arena.chunkOf(address);
-    // Keys differ towards their ends.
-    for (let i = end - 1, at = this.#arena.offsetOf(address) + end - start - 1; i >= start; i--, at--)
-      if (bytes[i] !== chunk[at]) return false;
-    return true;
-  }
-
-  /** Takes the next record, whose key is `bytes[start, end)`; revisions come in order. Gives the key's id. */
-  add(record: Indexed, bytes: Uint8Array, start = 0, end = bytes.length): number {
+  /** Takes the next record, whose key is `bytes[start, end)`; revisions come in order. */
+  add(record: Indexed, bytes: Uint8Array, start = 0, end = bytes.length): void {
     const hash = hashOf(bytes, start, end, this.#seed);
     const slot = this.#slotOf(hash, bytes, start, end);
     let id = this.#slots[slot]! - 1;
     if (id === -1) id = this.#addKey(hash, slot, bytes, start, end);
+    else this.#keepOlder();
+    this.#write(record, id);
+  }
+
+  /** Takes the next record of a key that has one. */
+  append(record: Indexed, id: number): void {
+    this.#select(id);
+    this.#keepOlder();
+    this.#write(record, id);
+  }
+
+  /** What is newest of the selected record no longer is. */
+  #keepOlder(): void {
+    const [words, at] = [this.#words, this.#at];
+    const sub = words[at + SUB]!;
+    words[at + OLDER] = this.#older.add(this.#floats[(at >>> 1) + MAIN_FLOAT]!, sub, words[at + OLDER]!);
+  }
+
+  /** Into the selected record. */
+  #write(record: Indexed, id: number): void {
     const [words, floats, at] = [this.#words, this.#floats, this.#at];
-    const float = at >>> 1;
-    if (words[at + VERSION] !== 0) {
-      words[at + OLDER] = this.#older.add(floats[float + MAIN_FLOAT]!, words[at + SUB]!, words[at + OLDER]!);
-      if (words[at + SUB]! < TOMBSTONE) this.liveCount--;
-    }
-    if (!record.isTombstone) this.liveCount++;
+    const wasDead = words[at + SUB]! >= TOMBSTONE;
     words[at + SUB] = record.isTombstone ? record.sub + TOMBSTONE : record.sub;
-    floats[float + MAIN_FLOAT] = record.main;
-    floats[float + CREATE_FLOAT] = record.createRevision;
+    floats[(at >>> 1) + MAIN_FLOAT] = record.main;
+    floats[(at >>> 1) + CREATE_FLOAT] = record.createRevision;
     words[at + LEASE_LOW] = record.leaseLow;
     words[at + LEASE_HIGH] = record.leaseHigh;
-    // The record of a bump and tombstones have none.
-    words[at + VERSION] = record.version || 1;
-    return id;
+    words[at + VERSION] = record.version;
+    if (wasDead !== record.isTombstone) this.#turned(id, record.isTombstone);
+  }
+
+  /** The selected key came to life, or died. */
+  #turned(id: number, isDead: boolean): void {
+    this.deadCount += isDead ? 1 : -1;
+    if (!this.#dead) return;
+    const key = this.#selectedKey();
+    if (isDead) this.#dead.add(id, key);
+    else this.#dead.delete(key);
   }
 
   /** Selects the new record, in which nothing but the key is set. */
@@ -164,13 +176,10 @@ export class KeyIndex {
     words[at + HASH] = hash;
     words[at + ADDRESS] = this.#arena.add(bytes, start, end);
     words[at + SIZE] = end - start;
-    words[at + VERSION] = 0;
+    words[at + SUB] = 0;
     words[at + OLDER] = 0;
     this.#slots[slot] = id + 1;
-    if (++this.size * 4 > this.#slots.length * 3) {
-      this.#rehash();
-      this.#select(id);
-    }
+    if (++this.size * 4 > this.#slots.length * 3) this.#rehash();
     this.#sorted?.add(id, bytes.subarray(start, end));
     this.#select(id);
     return id;
@@ -207,14 +216,10 @@ export class KeyIndex {
     this.isNewest = this.main <= revision;
     if (this.isNewest) return this.sub < TOMBSTONE;
     const older = this.#older;
-    for (let link = words[at + OLDER]!; link !== 0; link = older.older) {
-      older.go(link);
-      if (older.main > revision) continue;
-      this.main = older.main;
-      this.sub = older.sub;
-      return this.sub < TOMBSTONE;
-    }
-    return false;
+    if (!older.seek(words[at + OLDER]!, revision)) return false;
+    this.main = older.main;
+    this.sub = older.sub;
+    return this.sub < TOMBSTONE;
   }
 
   /** Of the newest record. */
@@ -244,50 +249,38 @@ export class KeyIndex {
   /** A copy of the key. */
   keyOf(id: number): Uint8Array {
     this.#select(id);
-    const address = this.#words[this.#at + ADDRESS]!;
-    const start = this.#arena.offsetOf(address);
-    return new Uint8Array(this.#arena.chunkOf(address).subarray(start, start + this.#words[this.#at + SIZE]!));
+    return new Uint8Array(this.#selectedKey());
   }
 
-  /** Up to six bytes of a key from `depth` on, and how many there are, as a number that sorts as they do. */
-  bytesAt(id: number, depth: number): number {
+  #selectedKey(): Uint8Array {
+    return this.#arena.view(this.#words[this.#at + ADDRESS]!, this.#words[this.#at + SIZE]!);
+  }
+
+  partOf(id: number, depth: number): number {
     this.#select(id);
-    const address = this.#words[this.#at + ADDRESS]!;
-    const left = this.#words[this.#at + SIZE]! - depth;
-    const chunk = this.#arena.chunkOf(address);
-    const from = this.#arena.offsetOf(address) + depth;
-    let [high, low] = [0, 0];
-    for (let i = 0; i < 3; i++) {
-      high = (high << 8) | (i < left ? chunk[from + i]! : 0);
-      low = (low << 8) | (i + 3 < left ? chunk[from + i + 3]! : 0);
-    }
-    return (high * 2 ** 24 + low) * 8 + Math.max(0, Math.min(left, 7));
+    return this.#arena.partOf(this.#words[this.#at + ADDRESS]!, this.#words[this.#at + SIZE]!, depth);
   }
 
   compareIds(a: number, b: number): number {
     this.#select(b);
-    const address = this.#words[this.#at + ADDRESS]!;
-    const start = this.#arena.offsetOf(address);
-    return this.#compare(a, this.#arena.chunkOf(address), start, start + this.#words[this.#at + SIZE]!);
+    return this.#compare(a, this.#selectedKey());
   }
 
-  #compare(id: number, bytes: Uint8Array, start: number, end: number): number {
+  #compare(id: number, key: Uint8Array): number {
     this.#select(id);
-    const address = this.#words[this.#at + ADDRESS]!;
-    const size = this.#words[this.#at + SIZE]!;
-    const chunk = this.#arena.chunkOf(address);
-    const shared = Math.min(size, end - start);
-    for (let i = start, at = this.#arena.offsetOf(address), last = start + shared; i < last; i++, at++) {
-      const difference = chunk[at]! - bytes[i]!;
-      if (difference !== 0) return difference;
-    }
-    return size - (end - start);
+    return this.#arena.compare(this.#words[this.#at + ADDRESS]!, this.#words[this.#at + SIZE]!, key);
   }
 
   /** Ids of keys from `from` on, below `to` if it is given, in byte order, until `take` gives false. */
   visit(from: Uint8Array, to: Uint8Array | undefined, take: (id: number) => boolean): void {
     this.sort();
     this.#sorted!.visit(from, to, take);
+  }
+
+  /** How many keys are alive from `from` on, below `to` if it is given; they are not looked at. */
+  liveCountIn(from: Uint8Array, to: Uint8Array | undefined): number {
+    this.sort();
+    return this.#sorted!.count(from, to) - this.#dead!.count(from, to);
   }
 
   /** Puts keys in order, which is kept from then on. */
@@ -300,7 +293,12 @@ export class KeyIndex {
       if (this.#words[this.#at + SIZE] !== UNUSED) ids[count++] = id;
     }
     sortKeys(ids, this);
-    this.#sorted = new SortedKeys((id, key) => this.#compare(id, key, 0, key.length), ids);
+    const compare: CompareKey = (id, key) => this.#compare(id, key);
+    this.#sorted = new SortedKeys(compare, ids);
+    this.#dead = new SortedKeys(
+      compare,
+      ids.filter((id) => !this.isLive(id)),
+    );
   }
 
   /** Each live key that has a lease. */
@@ -309,7 +307,8 @@ export class KeyIndex {
       this.#select(id);
       const [words, at] = [this.#words, this.#at];
       if (words[at + SIZE] === UNUSED || words[at + SUB]! >= TOMBSTONE) continue;
-      if (words[at + LEASE_LOW] !== 0 || words[at + LEASE_HIGH] !== 0) yield [this.nameOf(id), this.leaseOf(id)];
+      if (words[at + LEASE_LOW] !== 0 || words[at + LEASE_HIGH] !== 0)
+        yield [this.nameOf(id), this.leaseOf(id)];
     }
   }
 
@@ -320,47 +319,15 @@ export class KeyIndex {
     if (words[at + SIZE] === UNUSED) return;
     const main = this.#floats[(at >>> 1) + MAIN_FLOAT]!;
     const sub = words[at + SUB]!;
-    const first = words[at + OLDER]!;
-    if (main <= revision) {
-      words[at + OLDER] = 0;
-      this.#dropFrom(first, dropped);
-      if (sub < TOMBSTONE || main === revision) return;
-      dropped.add(main, sub - TOMBSTONE, true);
-      this.#removeKey(id);
+    if (main > revision) {
+      words[at + OLDER] = this.#older.compact(words[at + OLDER]!, revision, dropped);
       return;
     }
-    const { keep, drop } = this.#splitOlder(first, revision);
-    if (drop === 0) return;
-    if (keep === 0) words[at + OLDER] = 0;
-    else this.#older.cut(keep);
-    this.#dropFrom(drop, dropped);
-  }
-
-  /** Of a chain, the last link that a compaction keeps and the first that it drops; 0 for none. */
-  #splitOlder(first: number, revision: number): { keep: number; drop: number } {
-    const older = this.#older;
-    let keep = 0;
-    for (let link = first; link !== 0; link = older.older) {
-      older.go(link);
-      if (older.main <= revision) {
-        const isKept = older.sub < TOMBSTONE || older.main === revision;
-        return isKept ? { keep: link, drop: older.older } : { keep, drop: link };
-      }
-      keep = link;
-    }
-    return { keep, drop: 0 };
-  }
-
-  #dropFrom(first: number, dropped: DroppedSink): void {
-    const older = this.#older;
-    for (let link = first; link !== 0;) {
-      older.go(link);
-      const isTombstone = older.sub >= TOMBSTONE;
-      dropped.add(older.main, isTombstone ? older.sub - TOMBSTONE : older.sub, isTombstone);
-      const next = older.older;
-      older.free(link);
-      link = next;
-    }
+    this.#older.drop(words[at + OLDER]!, dropped);
+    words[at + OLDER] = 0;
+    if (sub < TOMBSTONE || main === revision) return;
+    dropped.add(main, sub - TOMBSTONE, true);
+    this.#removeKey(id);
   }
 
   /** Of a key without older revisions, which is not alive. */
@@ -368,14 +335,13 @@ export class KeyIndex {
     this.#select(id);
     const [words, at] = [this.#words, this.#at];
     const [address, size] = [words[at + ADDRESS]!, words[at + SIZE]!];
-    if (this.#sorted) {
-      const start = this.#arena.offsetOf(address);
-      this.#sorted.delete(this.#arena.chunkOf(address).subarray(start, start + size));
-    }
+    const key = this.#selectedKey();
+    this.deadCount--;
+    this.#dead?.delete(key);
+    this.#sorted?.delete(key);
     this.#clearSlot(id, words[at + HASH]!);
     this.#arena.remove(address, size);
     words[at + SIZE] = UNUSED;
-    words[at + VERSION] = 0;
     this.#unused.push(id);
     this.size--;
   }

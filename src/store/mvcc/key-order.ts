@@ -1,21 +1,27 @@
 /** Sorts many keys at once: quicksort over six bytes of a key at a time, held as numbers, so that memory is read little. */
-import type { KeyIndex } from './key-index.ts';
 
 const BYTES_A_TIME = 6;
 const SHORT = 12;
 
+/** Keys by their ids. */
+export interface KeysToSort {
+  /** Up to six bytes of a key from `depth` on, and how many there are, as a number that sorts as they do. */
+  partOf(id: number, depth: number): number;
+  compareIds(a: number, b: number): number;
+}
+
 /** Puts `ids` into the byte order of their keys, which must differ. */
-export function sortKeys(ids: Uint32Array, keys: Pick<KeyIndex, 'bytesAt' | 'compareIds'>): void {
+export function sortKeys(ids: Uint32Array, keys: KeysToSort): void {
   new Sort(ids, keys).run();
 }
 
 class Sort {
   readonly #ids: Uint32Array;
-  readonly #keys: Pick<KeyIndex, 'bytesAt' | 'compareIds'>;
+  readonly #keys: KeysToSort;
   /** Of each id the bytes that count now. */
   readonly #parts: Float64Array;
 
-  constructor(ids: Uint32Array, keys: Pick<KeyIndex, 'bytesAt' | 'compareIds'>) {
+  constructor(ids: Uint32Array, keys: KeysToSort) {
     this.#ids = ids;
     this.#keys = keys;
     this.#parts = new Float64Array(ids.length);
@@ -40,7 +46,7 @@ class Sort {
   }
 
   #load(from: number, to: number, depth: number): void {
-    for (let i = from; i < to; i++) this.#parts[i] = this.#keys.bytesAt(this.#ids[i]!, depth);
+    for (let i = from; i < to; i++) this.#parts[i] = this.#keys.partOf(this.#ids[i]!, depth);
   }
 
   /** Smaller ones first, larger ones last; gives where those equal to the middle one begin and end. */

@@ -2,11 +2,22 @@
  * An encoded mvccpb.KeyValue, written and taken apart without a decoded one in between: records are hot, and travel as
  * they are stored. The same bytes as the table in `format/proto/mvccpb.ts` gives.
  */
+import { Slab } from '../../bytes/slab.ts';
 import { CorruptError } from '../../errors.ts';
 import { RecordView } from './record.ts';
 
 /** Tags of the fields; all fit a byte. */
-const TAG = { key: 0x0a, createRevision: 0x10, modRevision: 0x18, version: 0x20, value: 0x2a, lease: 0x30 } as const;
+const TAG = {
+  key: 0x0a,
+  createRevision: 0x10,
+  modRevision: 0x18,
+  version: 0x20,
+  value: 0x2a,
+  lease: 0x30,
+} as const;
+
+/** Records are kept by the thousand until a commit has written them. */
+const slab = new Slab();
 
 export interface KeyValueParts {
   key: Uint8Array;
@@ -22,7 +33,7 @@ export interface KeyValueParts {
 export function encodeKeyValue(parts: KeyValueParts): Uint8Array {
   const { key, createRevision, modRevision, version, value, leaseLow, leaseHigh } = parts;
   const isLeased = leaseLow !== 0 || leaseHigh !== 0;
-  const bytes = new Uint8Array(
+  const bytes = slab.take(
     bytesSize(key.length) +
       numberSize(createRevision) +
       numberSize(modRevision) +

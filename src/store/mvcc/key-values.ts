@@ -13,6 +13,8 @@ import { joinLease, viewKeyValue } from './key-value.ts';
 import { decodeMark, encodeMark, FINISHED_KEY, SCHEDULED_KEY } from './marks.ts';
 import { encodeRevision } from './record.ts';
 
+export type { Change };
+
 /** A key, or a range of them: no `end` is one key, an empty one all keys from `key` on. */
 export interface KeyRange {
   key: Uint8Array;
@@ -50,6 +52,8 @@ export interface ReadOptions {
 
 /** The first key that is one: the record of a bump has none. */
 const FIRST_KEY = Uint8Array.of(0);
+const firstOf = (key: Uint8Array): Uint8Array => (key.length === 0 ? FIRST_KEY : key);
+const endOf = (end: Uint8Array): Uint8Array | undefined => (end.length === 0 ? undefined : end);
 
 export class KeyValues {
   /** Main revision of the last change. */
@@ -111,16 +115,23 @@ export class KeyValues {
   }
 
   /** How many {@link range} would give; a limit is passed over. */
-  count(range: KeyRange, at: ReadOptions = {}): number {
-    return this.#visit(range, at.revision, () => {});
+  count(range: KeyRange, { revision }: ReadOptions = {}): number {
+    const { key, end } = range;
+    if (revision === undefined && end !== undefined) return this.#keys.liveCountIn(firstOf(key), endOf(end));
+    return this.#visit(range, revision, () => {});
   }
 
   /** Both at once: some of them, and how many there are. */
   page(range: KeyRange, at: ReadOptions = {}): { found: Stored[]; count: number } {
     const { revision, limit = Infinity } = at;
     const ids: number[] = [];
-    const count = this.#visit(range, revision, (id) => void (ids.length < limit && ids.push(id)));
-    return { found: ids.map((id) => this.#stored(id, revision)), count };
+    const isCounted = revision !== undefined && limit < Infinity;
+    const count = this.#visit(range, revision, (id) => {
+      if (ids.length < limit) ids.push(id);
+      return isCounted || ids.length < limit;
+    });
+    const found = ids.map((id) => this.#stored(id, revision));
+    return { found, count: ids.length < limit || isCounted ? count : this.count(range) };
   }
 
   #ids(range: KeyRange, { revision, limit = Infinity }: ReadOptions): number[] {
@@ -142,7 +153,7 @@ export class KeyValues {
       }
       return count;
     }
-    keys.visit(key.length === 0 ? FIRST_KEY : key, end.length === 0 ? undefined : end, (id) => {
+    keys.visit(firstOf(key), endOf(end), (id) => {
       if (!keys.seek(id, revision)) return true;
       count++;
       return take(id) !== false;

@@ -8,6 +8,14 @@ const PLACE_WORDS = 4;
 const SUB = 2;
 const OLDER = 3;
 
+/** Set in a sub revision when its record is a tombstone. */
+export const TOMBSTONE = 0x80000000;
+
+/** Takes revisions that a compaction drops. */
+export interface DroppedSink {
+  add(main: number, sub: number, isTombstone: boolean): void;
+}
+
 interface Chunk {
   words: Uint32Array;
   /** The same memory. */
@@ -64,19 +72,49 @@ export class OlderRevisions {
     this.older = words[at + OLDER]!;
   }
 
-  /** Ends a chain behind `link`. What followed is the caller's to {@link free}. */
-  cut(link: number): void {
-    this.#setOlder(link, 0);
+  /** Goes to the newest that is not above `revision`; gives whether there is one. */
+  seek(first: number, revision: number): boolean {
+    for (let link = first; link !== 0; link = this.older) {
+      this.go(link);
+      if (this.main <= revision) return true;
+    }
+    return false;
   }
 
-  /** Gives up the place of one revision. */
-  free(link: number): void {
-    this.#setOlder(link, this.#free);
-    this.#free = link;
-    this.count--;
+  /** Drops what a compaction at `revision` does of a chain; gives the link to what is left. */
+  compact(first: number, revision: number, dropped: DroppedSink): number {
+    let last = 0;
+    for (let link = first; link !== 0; link = this.older) {
+      this.go(link);
+      if (this.main > revision) {
+        last = link;
+        continue;
+      }
+      const isKept = this.sub < TOMBSTONE || this.main === revision;
+      const [keep, drop] = isKept ? [link, this.older] : [last, link];
+      if (keep !== 0) this.#setOlder(keep, 0);
+      this.drop(drop, dropped);
+      return keep === 0 ? 0 : first;
+    }
+    return first;
+  }
+
+  /** Drops a whole chain. */
+  drop(first: number, dropped: DroppedSink): void {
+    for (let link = first; link !== 0;) {
+      this.go(link);
+      const isTombstone = this.sub >= TOMBSTONE;
+      dropped.add(this.main, isTombstone ? this.sub - TOMBSTONE : this.sub, isTombstone);
+      const next = this.older;
+      this.#setOlder(link, this.#free);
+      this.#free = link;
+      this.count--;
+      link = next;
+    }
   }
 
   #setOlder(link: number, older: number): void {
-    this.#chunks[(link - 1) >>> CHUNK_SHIFT]!.words[((link - 1) & (CHUNK_PLACES - 1)) * PLACE_WORDS + OLDER] = older;
+    const { words } = this.#chunks[(link - 1) >>> CHUNK_SHIFT]!;
+    words[((link - 1) & (CHUNK_PLACES - 1)) * PLACE_WORDS + OLDER] = older;
   }
 }

@@ -3,6 +3,7 @@
  * value. The hot loop of every pass; it allocates nothing. Format: etcd v3.6 server/storage/mvcc/revision.go and
  * api/mvccpb/kv.proto.
  */
+import { setU64be } from '../../bytes/writer.ts';
 
 export const REVISION_SIZE = 17;
 /** A tombstone's key has one byte more, `t`. */
@@ -157,18 +158,9 @@ function u32be(bytes: Uint8Array, at: number): number {
 /** The key of a revision as etcd writes it. */
 export function encodeRevision(main: number, sub: number, isTombstone = false): Uint8Array {
   const bytes = new Uint8Array(isTombstone ? TOMBSTONE_SIZE : REVISION_SIZE);
-  writeU32be(bytes, 0, Math.floor(main / TWO_32));
-  writeU32be(bytes, 4, main);
+  setU64be(bytes, 0, main);
   bytes[SEPARATOR_AT] = SEPARATOR;
-  writeU32be(bytes, SEPARATOR_AT + 1, Math.floor(sub / TWO_32));
-  writeU32be(bytes, SEPARATOR_AT + 5, sub);
+  setU64be(bytes, SEPARATOR_AT + 1, sub);
   if (isTombstone) bytes[REVISION_SIZE] = TOMBSTONE_MARK;
   return bytes;
-}
-
-function writeU32be(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value >>> 24;
-  bytes[at + 1] = value >>> 16;
-  bytes[at + 2] = value >>> 8;
-  bytes[at + 3] = value;
 }

@@ -13,6 +13,11 @@ interface Block {
   count: number;
 }
 
+interface Place {
+  block: number;
+  at: number;
+}
+
 export class SortedKeys {
   readonly #compare: CompareKey;
   readonly #blocks: Block[] = [];
@@ -76,18 +81,48 @@ export class SortedKeys {
     const block = this.#blocks[index]!;
     const at = this.#placeIn(block, key);
     block.ids.copyWithin(at, at + 1, block.count--);
+    const next = this.#blocks[index + 1];
     if (block.count === 0) this.#blocks.splice(index, 1);
+    else if (next && block.count + next.count <= BLOCK_SIZE / 2) {
+      block.ids.set(next.ids.subarray(0, next.count), block.count);
+      block.count += next.count;
+      this.#blocks.splice(index + 1, 1);
+    }
   }
 
   /** Ids of keys from `from` on, below `to` if it is given, until `take` gives false; nothing may change meanwhile. */
   visit(from: Uint8Array, to: Uint8Array | undefined, take: (id: number) => boolean): void {
-    if (this.#blocks.length === 0) return;
-    const last = to ? this.#blockOf(to) : this.#blocks.length - 1;
-    for (let index = this.#blockOf(from); index <= last; index++) {
-      const block = this.#blocks[index]!;
-      const end = to && index === last ? this.#placeIn(block, to) : block.count;
-      for (let i = this.#placeIn(block, from); i < end; i++) if (!take(block.ids[i]!)) return;
+    const [low, high] = this.#bounds(from, to);
+    for (let index = low.block; index <= high.block; index++) {
+      const { ids, count } = this.#blocks[index]!;
+      const end = index === high.block ? high.at : count;
+      for (let i = index === low.block ? low.at : 0; i < end; i++) if (!take(ids[i]!)) return;
     }
+  }
+
+  /** How many {@link visit} would give. */
+  count(from: Uint8Array, to: Uint8Array | undefined): number {
+    const [low, high] = this.#bounds(from, to);
+    let count = high.at - low.at;
+    for (let index = low.block; index < high.block; index++) count += this.#blocks[index]!.count;
+    return Math.max(0, count);
+  }
+
+  /** Where a range begins, and where it ends. */
+  #bounds(from: Uint8Array, to: Uint8Array | undefined): [low: Place, high: Place] {
+    const last = this.#blocks.length - 1;
+    if (last === -1)
+      return [
+        { block: 0, at: 0 },
+        { block: -1, at: 0 },
+      ];
+    const low = this.#placeOf(from);
+    return [low, to ? this.#placeOf(to) : { block: last, at: this.#blocks[last]!.count }];
+  }
+
+  #placeOf(key: Uint8Array): Place {
+    const block = this.#blockOf(key);
+    return { block, at: this.#placeIn(this.#blocks[block]!, key) };
   }
 }
 

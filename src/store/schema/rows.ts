@@ -1,4 +1,5 @@
 /** The rows of the small buckets, read whole: everything of the schema but keys and leases. */
+import { setU64be } from '../../bytes/writer.ts';
 import { CorruptError } from '../../errors.ts';
 import type { BoltFile } from '../../format/bolt/file.ts';
 import type { Page } from '../../format/bolt/page.ts';
@@ -58,6 +59,6 @@ export function indexOf(value: Uint8Array, what: string): number {
 /** The same, encoded. */
 export function encodeIndex(index: number): Uint8Array {
   const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(index));
+  setU64be(bytes, 0, index);
   return bytes;
 }

@@ -58,10 +58,16 @@ class Model {
     assert.deepEqual(this.visited(''), names);
     const revisions = [...this.keys.values()];
     assert.deepEqual(
-      [index.size, index.revisionCount, index.liveCount],
-      [names.length, revisions.flat().length, revisions.filter((all) => !all.at(-1)!.isTombstone).length],
+      [index.size, index.revisionCount, index.deadCount],
+      [names.length, revisions.flat().length, revisions.filter((all) => all.at(-1)!.isTombstone).length],
     );
     for (const [name, all] of this.keys) this.#assertKey(name, all);
+    const live = names.filter((name) => !this.keys.get(name)!.at(-1)!.isTombstone);
+    const middle = names[names.length >> 1] ?? '';
+    assert.deepEqual(
+      [index.liveCountIn(text(''), undefined), index.liveCountIn(text(middle), text('z'))],
+      [live.length, live.filter((name) => name >= middle && name < 'z').length],
+    );
   }
 
   #assertKey(name: string, revisions: Revision[]): void {
