@@ -8,12 +8,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { type Finding, ToolError } from '../../src/errors.ts';
-import type { DurableView } from '../../src/store/backend/backend.ts';
 import { BoltBackend } from '../../src/store/backend/bolt.ts';
-import { type Content, contentOfFile, copyOf } from '../support/database-content.ts';
+import { type Content, contentOfFile } from '../support/database-content.ts';
 import { type DiskCall, faultyDisk, hastyDisk } from '../support/faulty-disk.ts';
 import { type Random, randomFor, seedOfRun } from '../support/mutate.ts';
 import { scratch } from '../support/scratch.ts';
+import { type Acknowledged, drive, sameContent } from './backend-run.ts';
 import { describeCall, type Luck, stateAfterCut } from './power-cut.ts';
 import { randomSectorLuck } from './sector-cut.ts';
 import { Tally } from './tally.ts';
@@ -21,7 +21,7 @@ import { plantTree, type Tree } from './tree.ts';
 
 const SEED = seedOfRun();
 const ROUNDS = 36;
-const RUNS = 6;
+const RUNS = 4;
 /** After each operation. */
 const CUTS = 3;
 const NO_TREE: Tree = new Map();
@@ -31,12 +31,6 @@ const tally = new Tally('power cuts of a backend, by the last operation and what
   'newer',
 ]);
 
-/** What the database held when its commit had ended, after so many file operations. */
-interface Acknowledged {
-  callCount: number;
-  content: Content;
-}
-
 interface Run {
   root: string;
   calls: DiskCall[];
@@ -44,35 +38,6 @@ interface Run {
 }
 
 const encode = (text: string): Uint8Array => Buffer.from(text, 'latin1');
-
-/** One round's changes, made to both. */
-function change(backend: BoltBackend, content: Content, random: Random, round: number): void {
-  const put = (bucket: string, key: string, value: Uint8Array): void => {
-    backend.put(bucket, encode(key), value);
-    const rows = content.get(bucket) ?? new Map<string, string>();
-    content.set(bucket, rows.set(key, Buffer.from(value).toString('latin1')));
-  };
-  const count = 1 + random.below(random.chance(0.2) ? 200 : 20);
-  for (let i = 0; i < count; i++) {
-    const isLong = random.chance(0.03);
-    put('key', `${String(round).padStart(8, '0')}_${String(i).padStart(8, '0')}`, value(random, isLong));
-  }
-  for (const [bucket, share] of [
-    ['key', 0.1],
-    ['lease', 0.5],
-  ] as const) {
-    for (const key of [...(content.get(bucket)?.keys() ?? [])]) {
-      if (!random.chance(share * 0.5)) continue;
-      backend.delete(bucket, encode(key));
-      content.get(bucket)!.delete(key);
-    }
-  }
-  for (let i = random.below(10); i > 0; i--) put('lease', `lease-${random.below(500)}`, value(random, false));
-  put('meta', 'consistent_index', encode(String(round)));
-}
-
-const value = (random: Random, isLong: boolean): Uint8Array =>
-  random.bytes(random.below(isLong ? 12_000 : 300));
 
 async function record(root: string, random: Random): Promise<Run> {
   const calls: DiskCall[] = [];
@@ -85,27 +50,7 @@ async function record(root: string, random: Random): Promise<Run> {
   });
   plantTree(root, NO_TREE);
   const acknowledged: Acknowledged[] = [];
-  const content: Content = new Map();
-  const acknowledge = (): void =>
-    void acknowledged.push({ callCount: calls.length, content: copyOf(content) });
-  let backend = await BoltBackend.open(disk, join(root, 'db'), { isNew: true });
-  acknowledge();
-  const views: DurableView[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    change(backend, content, random, round);
-    if (random.chance(0.2)) views.push(await backend.openView());
-    else await backend.commit();
-    acknowledge();
-    if (random.chance(0.2)) views.splice(random.below(views.length || 1), 1)[0]?.close();
-    if (random.chance(0.06)) await backend.defrag();
-    if (random.chance(0.06)) {
-      for (const view of views.splice(0)) view.close();
-      await backend.close();
-      backend = await BoltBackend.open(disk, join(root, 'db'));
-    }
-  }
-  for (const view of views) view.close();
-  await backend.close();
+  await drive(root, disk, random, { rounds: ROUNDS, callCount: () => calls.length, acknowledged });
   return { root, calls, acknowledged };
 }
 
@@ -139,14 +84,6 @@ async function goOn(backend: BoltBackend, path: string, content: Content): Promi
     content.set('key', new Map([...(content.get('key') ?? []), [`9999999${i}`, 'after the cut']]));
     assert.ok(sameContent(contentOfFile(path), content), 'it does not take a commit');
   }
-}
-
-function sameContent(a: Content, b: Content): boolean {
-  if (a.size !== b.size) return false;
-  return [...a].every(([bucket, rows]) => {
-    const others = b.get(bucket);
-    return others?.size === rows.size && [...rows].every(([key, one]) => others.get(key) === one);
-  });
 }
 
 /** What is wrong with cuts in a run, `perCall` after each operation. */

@@ -8,6 +8,9 @@ import { UnsupportedError } from '../../errors.ts';
 import { ELEMENT_SIZE, HEADER_SIZE, PAGE_BRANCH, PAGE_LEAF } from './layout.ts';
 
 const TWO_32 = 2 ** 32;
+/** Words of an element that hold the key's position and its size. */
+const LEAF_WORDS = [1, 2] as const;
+const BRANCH_WORDS = [0, 1] as const;
 
 if (endianness() !== 'LE') {
   throw new UnsupportedError('bolt.big-endian', 'etcdkit runs on little-endian machines only');
@@ -129,10 +132,18 @@ export class Page {
 
   /** Index of the first element whose key is not below `key`; `count` when there is none. */
   lowerBound(key: Uint8Array): number {
+    // As `compareKey` does, but what is the same for all elements is looked up once.
+    const { bytes, words, start } = this;
+    const isLeaf = this.isLeaf;
+    const firstWord = this.#word(0);
+    const [positionAt, sizeAt] = isLeaf ? LEAF_WORDS : BRANCH_WORDS;
     let low = 0;
     for (let high = this.count; low < high;) {
       const middle = (low + high) >>> 1;
-      if (this.compareKey(middle, key) < 0) low = middle + 1;
+      const word = firstWord + (ELEMENT_SIZE >>> 2) * middle;
+      const keyStart = start + HEADER_SIZE + ELEMENT_SIZE * middle + words[word + positionAt]!;
+      const keyEnd = keyStart + words[word + sizeAt]!;
+      if (compareRuns(bytes, keyStart, keyEnd, key, 0, key.length) < 0) low = middle + 1;
       else high = middle;
     }
     return low;

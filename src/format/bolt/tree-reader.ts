@@ -40,7 +40,7 @@ export class TreeReader {
 
   /** A copy of the value of `key`; undefined when there is none. */
   get(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
-    const { leaf } = this.#leafOf(bucket, key);
+    const leaf = this.#keptLeafOf(bucket, key) ?? this.#leafOf(bucket, key).leaf;
     const index = leaf.find(key);
     return index < 0 ? undefined : leaf.value(index).slice();
   }
@@ -76,6 +76,18 @@ export class TreeReader {
   #nextOf(walk: LeafWalk, { label }: Bucket): Page | undefined {
     this.#checker.bucket = label;
     return walk.next();
+  }
+
+  /** The leaf where `key` lies or would lie, if all pages on the way are in memory. */
+  #keptLeafOf({ root }: Bucket, key: Uint8Array): Page | undefined {
+    for (let id = root, depth = 0; depth <= DEPTH_MAX; depth++) {
+      const page = this.cache.peek(id);
+      if (!page) return undefined;
+      page.isRecent = true;
+      if (page.isLeaf) return page;
+      id = page.childId(page.childIndex(key));
+    }
+    return undefined;
   }
 
   /** The leaf where `key` lies or would lie. */

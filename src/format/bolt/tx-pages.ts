@@ -2,7 +2,7 @@
 import { CorruptError } from '../../errors.ts';
 import type { FreePages, PageRun } from './free-pages.ts';
 import { DEPTH_MAX } from './layout.ts';
-import { type Element, elementFor, Node } from './node.ts';
+import { type Element, elementFor, Node, Slab } from './node.ts';
 import type { PageCache } from './page-cache.ts';
 import type { PageFile } from './page-file.ts';
 import { Page } from './page.ts';
@@ -18,6 +18,7 @@ export interface PageWrite extends PageRun {
 
 export class TransactionPages implements TreePages {
   readonly pageSize: number;
+  readonly slab = new Slab();
   readonly file: string;
   /** What is to be written, by no order. */
   readonly writes: PageWrite[] = [];

@@ -120,7 +120,7 @@ export class BoltEditor {
     this.#live = file.live;
     this.#free = free;
     this.#neededCount = free.neededCount;
-    this.#fileSize = source.size;
+    this.#fileSize = Math.max(source.size, options.isGrowing ? file.sizeBytes : 0);
     this.#isGrowing = options.isGrowing ?? false;
     this.#pages = new PageFile(this.#growingSource(), file.live.pageSize, file.live.pageLimit);
     this.#checker = new PageChecker({ file: source.name, claims: undefined });
@@ -146,6 +146,9 @@ export class BoltEditor {
       // The live meta may be the last thing a killed process wrote. It must be durable before the pages that only
       // the older one reaches are overwritten.
       if (!options.isAppendOnly) disk.sync(fd);
+      // A copy may have lost pages at its end that nothing needs; a view of it has them.
+      const size = file.live.pageLimit * file.live.pageSize;
+      if (options.isGrowing && source.size < size) disk.truncate(fd, size);
       return new BoltEditor({ disk, fd, source, file, free, options });
     } catch (error) {
       source.close();
@@ -275,7 +278,6 @@ export class BoltEditor {
       this.#disk.truncate(this.#fd, this.#fileSize);
     }
     for (const { id, bytes } of layOut(writes, pageSize)) this.#disk.write(this.#fd, bytes, id * pageSize);
-    for (const { id } of writes) this.reader.cache.forget(id);
     this.#pages.renew(pageLimit);
   }
 

@@ -59,6 +59,7 @@ export class BoltBackend implements DurableBackend {
   #waiting: Promise<void> | undefined;
   #failure: unknown;
   #isClosed = false;
+  #closed: Promise<void> | undefined;
 
   private constructor(
     disk: Disk,
@@ -147,22 +148,28 @@ export class BoltBackend implements DurableBackend {
   commit(): Promise<void> {
     if (this.#waiting) return this.#waiting;
     const isFirst = this.#jobCount === 0;
-    const ended = this.#next(() => {
+    const ended = this.#enqueue(async () => {
       this.#waiting = undefined;
-      return this.#write();
+      this.#assertSound();
+      await this.#write();
     });
     // One that has begun holds what was put so far; a later call waits for another one.
     if (!isFirst) this.#waiting = ended;
     return ended;
   }
 
-  /** Runs `job` when those before it have ended; at once when there are none. */
-  async #next<T>(job: () => Promise<T>): Promise<T> {
-    const before = this.#jobs;
-    const isFirst = this.#jobCount++ === 0;
-    const run = async (): Promise<T> => {
-      if (!isFirst) await before;
+  /** Runs `job` when those before it have ended; at once when there are none. Throws when one of them has failed. */
+  #next<T>(job: () => Promise<T>): Promise<T> {
+    return this.#enqueue(async () => {
       this.#assertSound();
+      return await job();
+    });
+  }
+
+  #enqueue<T>(job: () => Promise<T>): Promise<T> {
+    const before = this.#jobCount++ === 0 ? undefined : this.#jobs;
+    const run = async (): Promise<T> => {
+      if (before) await before;
       return await job();
     };
     const ended = run().finally(() => this.#jobCount--);
@@ -260,20 +267,29 @@ export class BoltBackend implements DurableBackend {
     this.#editor = editor;
     this.#lock = lock ?? this.#lock;
     this.#epoch++;
-    old.editor.close();
+    try {
+      old.editor.close();
+    } catch {
+      // Nothing in it is needed any more.
+    }
     if (lock) old.lock?.release();
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    try {
-      await this.commit();
-    } finally {
-      await this.#jobs;
-      this.#isClosed = true;
-      this.#editor.close();
-      this.#lock?.release();
-    }
+  close(): Promise<void> {
+    this.#closed ??= this.#enqueue(async () => {
+      try {
+        this.#assertSound();
+        await this.#write();
+      } finally {
+        this.#isClosed = true;
+        try {
+          this.#editor.close();
+        } finally {
+          this.#lock?.release();
+        }
+      }
+    });
+    return this.#closed;
   }
 }
 

@@ -17,8 +17,8 @@ export class Overlay implements Backend {
 
   get(bucket: string, key: Uint8Array): Uint8Array | undefined {
     const rows = this.#changes.rowsOf(bucket);
-    const name = latin1(key);
-    return rows?.has(name) ? rows.get(name) : this.#base.get(bucket, key);
+    const name = rows && latin1(key);
+    return name !== undefined && rows!.has(name) ? rows!.get(name) : this.#base.get(bucket, key);
   }
 
   put(bucket: string, key: Uint8Array, value: Uint8Array): void {
