@@ -26,6 +26,8 @@ export interface WatchSessionOptions {
   header: () => ResponseHeader;
   frames: WatchFrames;
   queuedBytesMax: number;
+  /** How many streams have a client that does not take what is queued. */
+  stalled: { count: number };
   progressNotifyMs: number;
   clock: WatchClock;
   random: () => number;
@@ -33,6 +35,9 @@ export interface WatchSessionOptions {
 
 /** The watch id of responses that concern no watcher, or all. */
 const NO_WATCH_ID = -1n;
+/** What is queued for all stalled clients together, and for each at least. */
+const QUEUED_BYTES_ALL = 64 << 20;
+const QUEUED_BYTES_MIN = 64 << 10;
 /** Of the interval between notifications; watchers made together are not all notified together. */
 const JITTER = 0.1;
 
@@ -48,7 +53,10 @@ export class WatchSession {
   /** Compacted ones too, until the client cancels them. */
   readonly #watches = new Map<bigint, Watch>();
   #nextId = 0n;
+  /** Until the client has taken what is queued. */
   #draining: Promise<void> | undefined;
+  /** Whether so much is queued that it gets no more events. */
+  #isFull = false;
   #stopTimer: (() => void) | undefined;
   #isOver = false;
   #fail: (error: unknown) => void = () => {};
@@ -97,7 +105,7 @@ export class WatchSession {
 
   /** Whether a notification would not overtake events. */
   #isCurrent(): boolean {
-    return !this.#draining && this.#subscriber.isCurrent();
+    return !this.#isFull && this.#subscriber.isCurrent();
   }
 
   #create(request: WatchCreateRequest): void {
@@ -165,14 +173,21 @@ export class WatchSession {
 
   /** Gives whether more may be sent; sees to it that it goes on when it may not. */
   #sent(isOpen: boolean): boolean {
-    if (isOpen || this.#stream.queuedBytes < this.#options.queuedBytesMax) return true;
+    if (isOpen) return true;
     this.#draining ??= this.#drain();
-    return false;
+    const { queuedBytesMax, stalled } = this.#options;
+    const share = Math.max(QUEUED_BYTES_ALL / stalled.count, QUEUED_BYTES_MIN);
+    this.#isFull ||= this.#stream.queuedBytes >= Math.min(queuedBytesMax, share);
+    return !this.#isFull;
   }
 
   async #drain(): Promise<void> {
+    const { stalled } = this.#options;
+    stalled.count++;
     await this.#stream.drained();
+    stalled.count--;
     this.#draining = undefined;
+    this.#isFull = false;
     this.#subscriber.resume();
   }
 
@@ -193,7 +208,7 @@ export class WatchSession {
     for (const watch of this.#watches.values()) {
       if (!watch.isNotified || !watch.watcher) continue;
       const isCurrent = this.#subscriber.isWatcherCurrent(watch.watcher);
-      if (watch.isIdle && isCurrent && !this.#draining) this.#answer({ watchId: watch.watchId });
+      if (watch.isIdle && isCurrent && !this.#isFull) this.#answer({ watchId: watch.watchId });
       watch.isIdle = true;
     }
   }

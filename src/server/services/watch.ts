@@ -57,6 +57,7 @@ export function watchService(core: WatchCore, options: WatchServiceOptions = {})
     hub,
     frames: new WatchFrames(() => core.header(), options.fragmentBytes ?? FRAGMENT_BYTES),
     queuedBytesMax: options.queuedBytesMax ?? QUEUED_BYTES_MAX,
+    stalled: { count: 0 },
     progressNotifyMs: Math.max(options.progressNotifyMs ?? PROGRESS_NOTIFY_MS, PROGRESS_NOTIFY_MS_MIN),
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,

@@ -10,7 +10,7 @@ import { type WatcherGroup, WatcherIndex } from './watcher-index.ts';
 
 /** etcd v3.6 gives a watcher no more revisions in one response. */
 const REVISIONS_MAX = 1000;
-const WANTED_BYTES_MAX = 1 << 20;
+const WANTED_BYTES_MAX = 256 << 10;
 const READ_BYTES_MAX = 4 << 20;
 /** What is sent in one turn, where each response counts for this much more than its events. */
 const TURN_BYTES_MAX = 4 << 20;

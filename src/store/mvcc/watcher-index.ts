@@ -1,6 +1,7 @@
 /**
  * Whom a change of a key concerns: watchers in groups of the same key or range, found by a look-up for keys and in a
- * tree for ranges. A thousand watchers of one range are found as one. Keys are `latin1`.
+ * tree for ranges. A thousand watchers of one range are found as one. The tree is only made anew after many ranges
+ * have come or gone: new ones are looked through one by one until then, and empty ones stay. Keys are `latin1`.
  */
 import { ascending } from '../../bytes/order.ts';
 
@@ -14,6 +15,9 @@ export interface WatcherGroup<W> extends WatchRange {
   readonly members: Set<W>;
 }
 
+/** Ranges that come or go before the tree is made anew. */
+const CHANGES_MAX = 64;
+
 export class WatcherIndex<W extends { readonly range: WatchRange }> {
   /** Number of watchers. */
   size = 0;
@@ -21,9 +25,13 @@ export class WatcherIndex<W extends { readonly range: WatchRange }> {
   /** Groups by end, by key. */
   readonly #ranges = new Map<string, Map<string, WatcherGroup<W>>>();
   /** Groups of ranges by key: read as a tree in which the middle of a run is the parent of both halves. */
-  #tree: Array<WatcherGroup<W>> | undefined;
+  #tree: Array<WatcherGroup<W>> = [];
   /** The highest end within the run whose middle an element of the tree is; empty is above all. */
   #highestEnds: string[] = [];
+  /** Ranges that are not in the tree. */
+  readonly #recent = new Set<WatcherGroup<W>>();
+  /** Groups of the tree that have no members any more. */
+  #emptyCount = 0;
 
   add(watcher: W): void {
     const { key, end } = watcher.range;
@@ -36,7 +44,7 @@ export class WatcherIndex<W extends { readonly range: WatchRange }> {
     if (!group) {
       group = { key, end, members: new Set() };
       groups.set(end ?? key, group);
-      if (end !== undefined) this.#tree = undefined;
+      if (end !== undefined) this.#recent.add(group);
     }
     group.members.add(watcher);
     this.size++;
@@ -53,7 +61,7 @@ export class WatcherIndex<W extends { readonly range: WatchRange }> {
     groups.delete(end ?? key);
     if (end === undefined) return;
     if (groups.size === 0) this.#ranges.delete(key);
-    this.#tree = undefined;
+    if (!this.#recent.delete(group)) this.#emptyCount++;
   }
 
   *groups(): Generator<WatcherGroup<W>, void> {
@@ -66,7 +74,8 @@ export class WatcherIndex<W extends { readonly range: WatchRange }> {
     const exact = this.#keys.get(key);
     if (exact) found(exact);
     if (this.#ranges.size === 0) return;
-    this.#tree ??= this.#plant();
+    if (this.#recent.size > CHANGES_MAX || this.#emptyCount > CHANGES_MAX) this.#plant();
+    for (const group of this.#recent) if (group.key <= key && !isAtOrAbove(key, group.end!)) found(group);
     this.#findIn(key, 0, this.#tree.length, found);
   }
 
@@ -81,18 +90,20 @@ export class WatcherIndex<W extends { readonly range: WatchRange }> {
     const middle = (low + high) >>> 1;
     if (isAtOrAbove(key, this.#highestEnds[middle]!)) return;
     this.#findIn(key, low, middle, found);
-    const group = this.#tree![middle]!;
+    const group = this.#tree[middle]!;
     if (group.key > key) return;
-    if (!isAtOrAbove(key, group.end!)) found(group);
+    if (group.members.size > 0 && !isAtOrAbove(key, group.end!)) found(group);
     this.#findIn(key, middle + 1, high, found);
   }
 
-  #plant(): Array<WatcherGroup<W>> {
+  #plant(): void {
     const tree: Array<WatcherGroup<W>> = [];
     for (const key of [...this.#ranges.keys()].sort(ascending)) tree.push(...this.#ranges.get(key)!.values());
     this.#highestEnds = Array.from({ length: tree.length });
     this.#highestEnd(tree, 0, tree.length);
-    return tree;
+    this.#tree = tree;
+    this.#recent.clear();
+    this.#emptyCount = 0;
   }
 
   #highestEnd(tree: ReadonlyArray<WatcherGroup<W>>, low: number, high: number): string | undefined {

@@ -50,11 +50,26 @@ const range = fc.record({
   end: fc.oneof(fc.constant(undefined), fc.constant(''), key),
 });
 
+test('many ranges are found as they come and go', () => {
+  const index = new WatcherIndex<Named>();
+  const name = (i: number): string => `k${String(i % 1_000).padStart(3, '0')}`;
+  const watchers: Named[] = [];
+  for (let i = 0; i < 1_000; i++) {
+    const watcher = { range: { key: name(i * 7), end: name(i * 7 + (i % 5) + 1) } };
+    if (watcher.range.end <= watcher.range.key) watcher.range.end = '';
+    watchers.push(watcher);
+    index.add(watcher);
+    if (i % 3 === 2) index.delete(watchers.splice((i * 31) % watchers.length, 1)[0]!);
+    const key = name(i * 13);
+    assert.deepEqual(found(index, key), new Set(watchers.filter((one) => matches(one, key))));
+  }
+});
+
 test('who is found is who a comparison with every range finds', () => {
   fc.assert(
     fc.property(
-      fc.array(range, { maxLength: 40 }),
-      fc.array(fc.nat(), { maxLength: 20 }),
+      fc.array(range, { maxLength: 200, size: 'max' }),
+      fc.array(fc.nat(), { maxLength: 100, size: 'max' }),
       fc.array(key, { minLength: 1 }),
       (ranges, gone, asked) => {
         const index = new WatcherIndex<Named>();
