@@ -30,6 +30,8 @@ export interface CommandRow {
   flags: readonly AnyFlag[];
   /** Flags that read otherwise here. */
   rows?: FlagRows;
+  /** etcdutl has no such command: under its name a beginning of the word does not mean it. */
+  isOwn?: boolean;
   required?: readonly FlagName[];
   /** Whether the SHA-256 of its first operand is computed: the thread for that starts while the command loads. */
   isHashed?: boolean;
@@ -223,6 +225,7 @@ export const COMMANDS: readonly CommandRow[] = [
   }),
   row({
     path: ['drill'],
+    isOwn: true,
     summary: 'Rehearse a recovery with a backup, in a directory of its own',
     detail:
       'Verifies the backup, shows that a copy with one flipped bit is found out, restores three members, and verifies, defragments and hashes each. Nothing is started, and the backup is only read.',
@@ -236,6 +239,7 @@ export const COMMANDS: readonly CommandRow[] = [
   }),
   {
     path: ['serve'],
+    isOwn: true,
     summary: "Serve etcd's v3 API from a data directory, or from a backup that is only read",
     detail:
       "One member on a real etcd data directory: etcd starts on what it leaves, and it on what etcd leaves. Flags are etcd's, also as environment variables (ETCD_NAME for --name) and, instead of both, in the YAML file of --config-file. Those that ask for other members, TLS or the JSON gateway are refused with the reason; those that decide nothing for one member are taken, and the log says so. With --snapshot a backup, a database file or a data directory is served as it is, and nothing is written.",
@@ -283,8 +287,13 @@ export const COMMANDS: readonly CommandRow[] = [
 ];
 
 /** First words, in the order of the table. */
-export function firstWords(): string[] {
-  return [...new Set(COMMANDS.map((command) => command.path[0]))];
+export function firstWords(commands: readonly CommandRow[] = COMMANDS): string[] {
+  return [...new Set(commands.map((command) => command.path[0]))];
+}
+
+/** First words of which beginnings count, for a program of this name. */
+export function abbreviatedWords(program: string): string[] {
+  return firstWords(program === 'etcdutl' ? COMMANDS.filter((command) => !command.isOwn) : COMMANDS);
 }
 
 /** Commands under a noun; empty for a command of one word. */

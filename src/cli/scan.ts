@@ -4,7 +4,7 @@
  * values mean is judged later.
  */
 import { UsageError } from '../errors.ts';
-import { COMMANDS, type CommandRow, firstWords, verbsOf } from './commands.ts';
+import { abbreviatedWords, COMMANDS, type CommandRow, firstWords, verbsOf } from './commands.ts';
 import {
   type AnyFlag,
   FLAGS,
@@ -160,7 +160,7 @@ interface Found {
 function findCommand(words: readonly string[], program: string): Found {
   const [first, second] = words;
   if (first === undefined) return { path: [] };
-  const noun = pick(first, firstWords());
+  const noun = firstWords().includes(first) ? first : pick(first, abbreviatedWords(program));
   if (noun === undefined) return { path: [], problem: unknownCommand(first, [program], firstWords()) };
 
   const single = COMMANDS.find((command) => command.path[0] === noun && command.path.length === 1);

@@ -6,6 +6,7 @@
 import type { Disk } from '../bytes/disk.ts';
 import { UnsupportedError, UsageError } from '../errors.ts';
 import { addressOf } from '../format/urls.ts';
+import { DEFAULT_CLUSTER, DEFAULT_NAME, DEFAULT_PEER_URLS, DEFAULT_TOKEN } from '../store/cluster-plan.ts';
 
 /** Lines that operators read; pino's loggers fit. Fields first, then the message. */
 export interface ServerLog {
@@ -126,20 +127,19 @@ const QUOTA_BYTES = 2 * 1024 ** 3;
 export const QUOTA_BYTES_ADVISED = 8 * 1024 ** 3;
 const ELECTION_MS_MAX = 50_000;
 const DEFAULT_URL = 'http://localhost:2379';
-const DEFAULT_PEER_URL = 'http://localhost:2380';
 
 /** The configuration of a server that is told nothing. */
 export function defaultConfig(): ServerConfig {
   return {
-    target: { kind: 'member', dataDir: 'default.etcd', walDir: undefined, isForcedNew: false },
+    target: { kind: 'member', dataDir: `${DEFAULT_NAME}.etcd`, walDir: undefined, isForcedNew: false },
     emulate: undefined,
-    name: 'default',
-    firstStart: { initialCluster: `default=${DEFAULT_PEER_URL}`, token: 'etcd-cluster', state: 'new' },
+    name: DEFAULT_NAME,
+    firstStart: { initialCluster: DEFAULT_CLUSTER, token: DEFAULT_TOKEN, state: 'new' },
     listenClientUrls: [DEFAULT_URL],
     listenClientHttpUrls: [],
     listenMetricsUrls: [],
     advertiseClientUrls: [DEFAULT_URL],
-    peerUrls: [DEFAULT_PEER_URL],
+    peerUrls: [DEFAULT_PEER_URLS],
     hostWhitelist: ['*'],
     corsOrigins: ['*'],
     snapshotCount: 10_000,

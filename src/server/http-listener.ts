@@ -2,8 +2,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ToolError } from '../errors.ts';
-import { addressOf } from '../format/urls.ts';
 import type { HttpHandler } from './http.ts';
+import { listenTarget, removeStaleSocket } from './listen-target.ts';
 
 const HEADERS_TIMEOUT_MS = 5 * 60_000;
 
@@ -16,7 +16,8 @@ export interface HttpListener {
 
 /** Throws `io.failed` when the address cannot be had. */
 export async function listenHttp(url: string, handler: HttpHandler): Promise<HttpListener> {
-  const address = addressOf(url);
+  const target = listenTarget(url);
+  await removeStaleSocket(target);
   const server = createServer(
     { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS },
     handler,
@@ -25,8 +26,7 @@ export async function listenHttp(url: string, handler: HttpHandler): Promise<Htt
     server.on('error', (cause) => {
       reject(new ToolError('io.failed', `cannot listen on ${url}: ${cause.message}`, { cause }));
     });
-    if (address.kind === 'unix') server.listen(address.path, resolve);
-    else server.listen(address.port, address.host, resolve);
+    server.listen(target, resolve);
   });
   const close = async (graceMs: number): Promise<void> => {
     const cut = setTimeout(() => server.closeAllConnections(), graceMs);
@@ -36,7 +36,7 @@ export async function listenHttp(url: string, handler: HttpHandler): Promise<Htt
     });
     clearTimeout(cut);
   };
-  return { url: address.kind === 'unix' ? url : withPort(url, server.address() as AddressInfo), close };
+  return { url: 'path' in target ? url : withPort(url, server.address() as AddressInfo), close };
 }
 
 function withPort(url: string, { port }: AddressInfo): string {

@@ -10,12 +10,11 @@ import {
   type ServerConfig,
   type Target,
 } from '../../server/config.ts';
+import { DEFAULT_CLUSTER, DEFAULT_NAME } from '../../store/cluster-plan.ts';
 import { parseDuration } from '../duration.ts';
 import { flagText } from '../flags.ts';
 import { SERVE_FLAGS, type ServeFlag } from './flags.ts';
 import type { Note, Settings } from './settings.ts';
-
-const DEFAULT_INITIAL_CLUSTER = 'default=http://localhost:2380';
 
 export interface Surroundings {
   /** Address by which other hosts reach this one. */
@@ -49,7 +48,7 @@ export function configOf(
     lockTimeoutMs,
   };
   checkConfig(config);
-  if (config.name === 'default' && target.kind === 'member') {
+  if (config.name === DEFAULT_NAME && target.kind === 'member') {
     notes.push({
       level: 'warn',
       fields: { name: config.name },
@@ -161,7 +160,7 @@ function urlsOf(
 function initialClusterOf(settings: Settings, peerUrls: readonly string[]): string {
   const text = settings.text('initial-cluster')!;
   const name = settings.text('name')!;
-  if (name === 'default' || text !== DEFAULT_INITIAL_CLUSTER) return text;
+  if (name === DEFAULT_NAME || text !== DEFAULT_CLUSTER) return text;
   return peerUrls.map((url) => `${name}=${url}`).join(',');
 }
 
