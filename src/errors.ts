@@ -114,7 +114,8 @@ export const CODES = {
   'log.tail': 'the log ends in a way that loses or hides entries',
 
   'rpc.status': 'a call over the API ended with a status',
-  'server.config': 'the configuration of the server contradicts itself, or asks for what one member cannot be',
+  'server.config':
+    'the configuration of the server contradicts itself, or asks for what one member cannot be',
   'server.cluster': 'the directory is that of a member of a larger cluster',
   'server.auth': 'authentication is enabled, and this build cannot enforce it',
   'server.stopped': 'the server has stopped taking requests',

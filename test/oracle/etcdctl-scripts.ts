@@ -230,7 +230,11 @@ const space: Step[] = [
   run('del', 'big0'),
   run('endpoint', 'health'),
   run('compaction', '--physical', '2'),
-  { args: ['get', 'none', '-w', 'json'], capture: { name: 'revision', pattern: /"revision":(\d+)/ }, isCodeOnly: true },
+  {
+    args: ['get', 'none', '-w', 'json'],
+    capture: { name: 'revision', pattern: /"revision":(\d+)/ },
+    isCodeOnly: true,
+  },
   { args: ['compaction', '--physical', '{revision}'], isCodeOnly: true },
   run('defrag'),
   run('alarm', 'disarm'),

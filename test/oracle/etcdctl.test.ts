@@ -45,14 +45,19 @@ async function namesOf(server: EtcdServer, folder: string): Promise<Map<string, 
 
 /** An id stands in outputs in hexadecimal, in decimal, and as a signed number. */
 function learn(names: Map<string, string>, id: bigint, name: string): void {
-  for (const text of [id.toString(16), id.toString(), BigInt.asIntN(64, id).toString()]) names.set(text, name);
+  for (const text of [id.toString(16), id.toString(), BigInt.asIntN(64, id).toString()])
+    names.set(text, name);
 }
 
 function masked(text: string, names: ReadonlyMap<string, string>, step: Step): string {
   // The columns of a table are as wide as the ids in them.
   let result = step.args.includes('table') ? text.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '--') : text;
   for (const [found, name] of names) result = result.replaceAll(found, name);
-  for (const pattern of step.mask ?? []) result = result.replaceAll(new RegExp(pattern, pattern.flags.includes('g') ? pattern.flags : `${pattern.flags}g`), '…');
+  for (const pattern of step.mask ?? [])
+    result = result.replaceAll(
+      new RegExp(pattern, pattern.flags.includes('g') ? pattern.flags : `${pattern.flags}g`),
+      '…',
+    );
   return result
     .replaceAll(/^\{"level":.*\n/gm, '')
     .replaceAll(/\d+(?:\.\d+)?(?:ns|µs|ms|s)\b/g, 'TIME')
@@ -77,13 +82,20 @@ async function play(version: Version, server: EtcdServer, step: Step, args: stri
   });
 }
 
-async function transcript(version: Version, server: EtcdServer, script: Script, folder: string): Promise<Line[]> {
+async function transcript(
+  version: Version,
+  server: EtcdServer,
+  script: Script,
+  folder: string,
+): Promise<Line[]> {
   mkdirSync(folder, { recursive: true });
   const names = await namesOf(server, folder);
   const captured = new Map([['folder', folder]]);
   const lines: Line[] = [];
   for (const step of script.steps) {
-    const args = step.args.map((arg) => arg.replaceAll(/\{(\w+)\}/g, (_, name: string) => captured.get(name) ?? '?'));
+    const args = step.args.map((arg) =>
+      arg.replaceAll(/\{(\w+)\}/g, (_, name: string) => captured.get(name) ?? '?'),
+    );
     const { code, stdout, stderr } = await play(version, server, step, args);
     if (step.capture) {
       const [, value] = step.capture.pattern.exec(stdout) ?? [];
@@ -107,7 +119,9 @@ for (const version of BUILT_VERSIONS) {
       const options = { args: script.serverArgs ?? [] };
       const { real, subject } = await startBoth(t, folder, options);
       const [theirs, ours] = await Promise.all(
-        [real, subject].map((server, side) => transcript(version, server, script, join(folder, `files-${side}`))),
+        [real, subject].map((server, side) =>
+          transcript(version, server, script, join(folder, `files-${side}`)),
+        ),
       );
       const different = theirs!.flatMap((line, at) =>
         JSON.stringify(line) === JSON.stringify(ours![at]) ? [] : [{ real: line, subject: ours![at] }],
@@ -121,39 +135,53 @@ for (const version of BUILT_VERSIONS) {
   }
 }
 
-test('etcdctl 3.6 mirrors the server under test into real etcd', { skip: subjectSkip, timeout: 60_000 }, async (t) => {
-  const folder = scratch(t);
-  const { real, subject } = await startBoth(t, folder);
-  for (const key of ['m/1', 'm/2', 'n']) await ask(subject, ['put', key, `value of ${key}`]);
-  const control = new AbortController();
-  t.after(() => control.abort());
-  const mirroring = etcdctl('3.6', ['make-mirror', real.endpoint, '--prefix=m/'], {
-    endpoint: subject.endpoint,
-    interrupt: control.signal,
-    timeoutMs: 50_000,
-  });
-  const texts = async (): Promise<string[]> =>
-    (await getAll(real)).kvs.map(({ key, value }) => `${key.toString()}=${value.toString()}`);
-  const until = async (expected: readonly string[]): Promise<void> => {
-    const deadline = Date.now() + 15_000;
-    while ((await texts()).join() !== expected.join() && Date.now() < deadline) await delay(100);
-    assert.deepEqual(await texts(), expected);
-  };
-  await until(['m/1=value of m/1', 'm/2=value of m/2']);
-  await ask(subject, ['put', 'm/3', 'later']);
-  await ask(subject, ['del', 'm/1']);
-  await until(['m/2=value of m/2', 'm/3=later']);
-  control.abort();
-  await mirroring;
-});
+test(
+  'etcdctl 3.6 mirrors the server under test into real etcd',
+  { skip: subjectSkip, timeout: 60_000 },
+  async (t) => {
+    const folder = scratch(t);
+    const { real, subject } = await startBoth(t, folder);
+    for (const key of ['m/1', 'm/2', 'n']) await ask(subject, ['put', key, `value of ${key}`]);
+    const control = new AbortController();
+    t.after(() => control.abort());
+    const mirroring = etcdctl('3.6', ['make-mirror', real.endpoint, '--prefix=m/'], {
+      endpoint: subject.endpoint,
+      interrupt: control.signal,
+      timeoutMs: 50_000,
+    });
+    const texts = async (): Promise<string[]> =>
+      (await getAll(real)).kvs.map(({ key, value }) => `${key.toString()}=${value.toString()}`);
+    const until = async (expected: readonly string[]): Promise<void> => {
+      const deadline = Date.now() + 15_000;
+      while ((await texts()).join() !== expected.join() && Date.now() < deadline) await delay(100);
+      assert.deepEqual(await texts(), expected);
+    };
+    await until(['m/1=value of m/1', 'm/2=value of m/2']);
+    await ask(subject, ['put', 'm/3', 'later']);
+    await ask(subject, ['del', 'm/1']);
+    await until(['m/2=value of m/2', 'm/3=later']);
+    control.abort();
+    await mirroring;
+  },
+);
 
-test('etcdctl 3.6 checks performance and data scale', {
-  skip: subjectSkip || (!isSoak && 'only in the soak: it takes minutes'),
-  timeout: 600_000,
-}, async (t) => {
-  const { subject } = await startBoth(t, scratch(t));
-  for (const args of [['check', 'perf', '--load=s'], ['check', 'datascale', '--load=s']]) {
-    const { code, stdout, stderr } = await etcdctl('3.6', args, { endpoint: subject.endpoint, timeoutMs: 280_000 });
-    assert.equal(code, 0, `${stdout}${stderr}`);
-  }
-});
+test(
+  'etcdctl 3.6 checks performance and data scale',
+  {
+    skip: subjectSkip || (!isSoak && 'only in the soak: it takes minutes'),
+    timeout: 600_000,
+  },
+  async (t) => {
+    const { subject } = await startBoth(t, scratch(t));
+    for (const args of [
+      ['check', 'perf', '--load=s'],
+      ['check', 'datascale', '--load=s'],
+    ]) {
+      const { code, stdout, stderr } = await etcdctl('3.6', args, {
+        endpoint: subject.endpoint,
+        timeoutMs: 280_000,
+      });
+      assert.equal(code, 0, `${stdout}${stderr}`);
+    }
+  },
+);

@@ -150,7 +150,7 @@ func (m *linearModel) step(state linearState, operation linearOperation) (bool, 
 	isTaken := m.holds(state, operation)
 	writes := isTaken && operation.Kind != "get" && operation.Kind != "list"
 	if operation.IsUnknown {
-		revision := m.observed[operation.Value]
+		revision := max(m.observed[operation.Value], m.observed[operation.SecondValue])
 		if state.isOver {
 			return revision == 0, state
 		}
