@@ -118,6 +118,8 @@ export const CODES = {
   'server.listen': 'an address to listen on cannot be had',
   'backend.failed': 'an earlier write to the database failed, so nobody knows what the disk holds',
   'server.config': 'the configuration of the server contradicts itself, or asks for what one member cannot be',
+  'server.config':
+    'the configuration of the server contradicts itself, or asks for what one member cannot be',
   'server.cluster': 'the directory is that of a member of a larger cluster',
   'server.auth': 'authentication is enabled, and this build cannot enforce it',
   'server.stopped': 'the server has stopped taking requests',

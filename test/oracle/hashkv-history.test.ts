@@ -17,7 +17,12 @@ async function hashesOf(server: EtcdServer): Promise<object[]> {
   for (let part = 0; part <= 4; part++) {
     const revision = first + Math.round(((header.revision - first) * part) / 4);
     const answer = await hashKv(server, revision);
-    hashes.push({ revision, hash: answer.hash, compacted: answer.compactRevision, last: answer.header.revision });
+    hashes.push({
+      revision,
+      hash: answer.hash,
+      compacted: answer.compactRevision,
+      last: answer.header.revision,
+    });
   }
   return hashes;
 }

@@ -81,40 +81,44 @@ async function record(round: Round): Promise<RunReport> {
   return JSON.parse(result.stdout.trimEnd().split('\n').at(-1)!) as RunReport;
 }
 
-test(`${ROUNDS} rounds with three kills each are linearizable`, {
-  skip,
-  timeout: ROUNDS * ROUND_TIMEOUT_MS,
-}, async (t) => {
-  t.diagnostic(`ETCDKIT_SEED=${seedBase}`);
-  const folder = scratch(t);
-  const options: StartOptions = {
-    dataDir: join(folder, 'data'),
-    ports: await freeMemberPorts(),
-    snapshotCount: 700,
-  };
-  let server = await startSubject(options);
-  t.after(() => server.kill());
-  let unknown = 0;
-  for (let number = 0; number < ROUNDS; number++) {
-    const seed = seedBase + number;
-    const out = join(folder, 'history.json');
-    const restart = async (): Promise<void> => {
-      await server.kill();
-      server = await startSubject(options);
+test(
+  `${ROUNDS} rounds with three kills each are linearizable`,
+  {
+    skip,
+    timeout: ROUNDS * ROUND_TIMEOUT_MS,
+  },
+  async (t) => {
+    t.diagnostic(`ETCDKIT_SEED=${seedBase}`);
+    const folder = scratch(t);
+    const options: StartOptions = {
+      dataDir: join(folder, 'data'),
+      ports: await freeMemberPorts(),
+      snapshotCount: 700,
     };
-    const steps = KILLS_AT.map((at) => ({ at, run: restart }));
-    const report = await record({ server, seed, out, steps });
-    assert.equal(report.operations, OPERATIONS);
-    unknown += report.unknown + report.dropped;
-    const verdict = await check(out);
-    if (verdict.verdict !== 'Ok') {
-      const kept = join(tmpdir(), `etcdkit-history-${seed}.json`);
-      cpSync(out, kept);
-      assert.fail(`seed ${seed}: ${JSON.stringify(verdict)}; the history is kept as ${kept}`);
+    let server = await startSubject(options);
+    t.after(() => server.kill());
+    let unknown = 0;
+    for (let number = 0; number < ROUNDS; number++) {
+      const seed = seedBase + number;
+      const out = join(folder, 'history.json');
+      const restart = async (): Promise<void> => {
+        await server.kill();
+        server = await startSubject(options);
+      };
+      const steps = KILLS_AT.map((at) => ({ at, run: restart }));
+      const report = await record({ server, seed, out, steps });
+      assert.equal(report.operations, OPERATIONS);
+      unknown += report.unknown + report.dropped;
+      const verdict = await check(out);
+      if (verdict.verdict !== 'Ok') {
+        const kept = join(tmpdir(), `etcdkit-history-${seed}.json`);
+        cpSync(out, kept);
+        assert.fail(`seed ${seed}: ${JSON.stringify(verdict)}; the history is kept as ${kept}`);
+      }
     }
-  }
-  assert.ok(unknown >= ROUNDS, `the kills met only ${unknown} calls under way`);
-});
+    assert.ok(unknown >= ROUNDS, `the kills met only ${unknown} calls under way`);
+  },
+);
 
 for (const fault of ['drop-write', 'stale-read']) {
   test(`the checker rejects a server that would ${fault.replace('-', ' a ')}`, { skip }, async (t) => {

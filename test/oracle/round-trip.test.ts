@@ -52,7 +52,13 @@ async function leasesOf(server: EtcdServer): Promise<string[]> {
 async function expectationOf(server: EtcdServer): Promise<Expectation> {
   const { header, hash, compactRevision } = await hashKv(server);
   const { revision } = header;
-  return { revision, hash, compactRevision, keys: await keysOf(server, revision), leases: await leasesOf(server) };
+  return {
+    revision,
+    hash,
+    compactRevision,
+    keys: await keysOf(server, revision),
+    leases: await leasesOf(server),
+  };
 }
 
 /** Nothing may be missing; what was written after the expectation was noted may or may not be there. */
@@ -63,7 +69,11 @@ async function assertHolds(server: EtcdServer, expected: Expectation): Promise<v
   assert.equal(hash, expected.hash, `hash on ${server.label}`);
   assert.equal(await keysOf(server, expected.revision), expected.keys, `keys on ${server.label}`);
   const leases = await leasesOf(server);
-  assert.deepEqual(expected.leases.filter((id) => !leases.includes(id)), [], `leases on ${server.label}`);
+  assert.deepEqual(
+    expected.leases.filter((id) => !leases.includes(id)),
+    [],
+    `leases on ${server.label}`,
+  );
 }
 
 /** A turn's writes: a little of everything, a lease with a key, and every other time a compaction. */
@@ -97,7 +107,9 @@ async function killUnderLoad(server: EtcdServer, turn: number): Promise<void> {
 
 async function assertSound(dataDir: string, server: EtcdServer): Promise<void> {
   const { verdict, findings } = await verify(dataDir);
-  const bad = findings.filter(({ severity }) => severity !== 'note').map(({ code, message }) => `${code}: ${message}`);
+  const bad = findings
+    .filter(({ severity }) => severity !== 'note')
+    .map(({ code, message }) => `${code}: ${message}`);
   assert.deepEqual(bad, [], `after ${server.label}`);
   assert.ok(verdict.startsWith('GOOD'), `after ${server.label}: ${verdict}`);
 }
@@ -122,7 +134,8 @@ async function passAround(
     if (expected !== undefined) await assertHolds(server, expected);
     await write(server, turn, holder);
     // A real server raises the cluster's version some seconds after its start; the next one needs that.
-    if (holder !== 'subject' && holder !== holders.find((each) => each !== 'subject')) await untilRaised(server);
+    if (holder !== 'subject' && holder !== holders.find((each) => each !== 'subject'))
+      await untilRaised(server);
     expected = await expectationOf(server);
     if (turn % 3 === 2) await server.stop();
     else await killUnderLoad(server, turn);
@@ -143,7 +156,9 @@ async function untilRaised(server: EtcdServer): Promise<void> {
 for (const version of BUILT_VERSIONS) {
   const skip = skipReason(version) || skipReason('3.6');
   test(`etcd ${version} and we hand a directory back and forth`, { skip, timeout: 300_000 }, async (t) => {
-    const holders = Array.from({ length: TURNS }, (_, turn): Holder => (turn % 2 === 0 ? version : 'subject'));
+    const holders = Array.from({ length: TURNS }, (_, turn): Holder =>
+      turn % 2 === 0 ? version : 'subject',
+    );
     await passAround(t, join(scratch(t), 'data'), holders);
   });
 }
@@ -153,9 +168,21 @@ test('etcd takes over a directory that we made', { skip: skipReason('3.6'), time
   await passAround(t, join(scratch(t), 'data'), ['subject', version, 'subject', version]);
 });
 
-test('a directory goes from 3.5 to 3.7 with us in between', {
-  skip: BUILT_VERSIONS.map((version) => skipReason(version)).find((reason) => reason !== false) ?? false,
-  timeout: 300_000,
-}, async (t) => {
-  await passAround(t, join(scratch(t), 'data'), ['3.5', 'subject', '3.6', 'subject', '3.7', 'subject', '3.7']);
-});
+test(
+  'a directory goes from 3.5 to 3.7 with us in between',
+  {
+    skip: BUILT_VERSIONS.map((version) => skipReason(version)).find((reason) => reason !== false) ?? false,
+    timeout: 300_000,
+  },
+  async (t) => {
+    await passAround(t, join(scratch(t), 'data'), [
+      '3.5',
+      'subject',
+      '3.6',
+      'subject',
+      '3.7',
+      'subject',
+      '3.7',
+    ]);
+  },
+);

@@ -68,27 +68,31 @@ function assertComplete({ events, received, missing, duplicates, disordered }: S
   );
 }
 
-test('a stalled watcher and 500 MB of events add at most 64 MB, and it misses none', {
-  skip,
-  timeout: 300_000,
-}, async (t) => {
-  const args = [`--quota-backend-bytes=${4 * 1024 ** 3}`];
-  const server = await startSubject({ dataDir: join(scratch(t), 'data'), args });
-  t.after(() => server.kill());
-  await ask(server, ['put', 'warm', 'up']);
-  const before = ownBytes(server.pid);
-  const alone = await write(server, false);
-  const stalled = await write(server, true);
-  const added = stalled.peak - alone.peak;
-  const inMB = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
-  t.diagnostic(
-    `${inMB(before)} at the start, at most ${inMB(alone.peak)} with writes alone, ${inMB(stalled.peak)} with a stalled watcher`,
-  );
-  assert.equal(stalled.report.bytes, EVENTS * VALUE_SIZE);
-  assertComplete(stalled.report);
-  // Real etcd reads the events of a slow watcher a thousand revisions at a time, and takes much more.
-  if (isOurs) assert.ok(added <= ADDED_MAX, `the stalled watcher added ${inMB(added)}`);
-});
+test(
+  'a stalled watcher and 500 MB of events add at most 64 MB, and it misses none',
+  {
+    skip,
+    timeout: 300_000,
+  },
+  async (t) => {
+    const args = [`--quota-backend-bytes=${4 * 1024 ** 3}`];
+    const server = await startSubject({ dataDir: join(scratch(t), 'data'), args });
+    t.after(() => server.kill());
+    await ask(server, ['put', 'warm', 'up']);
+    const before = ownBytes(server.pid);
+    const alone = await write(server, false);
+    const stalled = await write(server, true);
+    const added = stalled.peak - alone.peak;
+    const inMB = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
+    t.diagnostic(
+      `${inMB(before)} at the start, at most ${inMB(alone.peak)} with writes alone, ${inMB(stalled.peak)} with a stalled watcher`,
+    );
+    assert.equal(stalled.report.bytes, EVENTS * VALUE_SIZE);
+    assertComplete(stalled.report);
+    // Real etcd reads the events of a slow watcher a thousand revisions at a time, and takes much more.
+    if (isOurs) assert.ok(added <= ADDED_MAX, `the stalled watcher added ${inMB(added)}`);
+  },
+);
 
 test('a stalled watcher of many small events misses none', { skip, timeout: 300_000 }, async (t) => {
   const server = await startSubject({ dataDir: join(scratch(t), 'data') });

@@ -100,19 +100,22 @@ func porcupineOperations(history linearHistory, unknown *int) []porcupine.Operat
 // not its own, and a value that somebody read says which revision it made.
 type linearModel struct {
 	isLoose  bool
-	told     map[int64]bool
 	observed map[int64]int64 // value → the revision with which it was read
+	taken    map[int64]bool  // revisions that a write was told, or that a value was read with
+	highest  int64           // that anybody saw: a write above it might as well not have happened
 }
 
 func porcupineModel(history linearHistory, isLoose bool) porcupine.Model {
-	model := linearModel{isLoose: isLoose, told: map[int64]bool{}, observed: map[int64]int64{}}
+	model := linearModel{isLoose: isLoose, observed: map[int64]int64{}, taken: map[int64]bool{}}
 	for _, operation := range history.Operations {
+		model.highest = max(model.highest, operation.Revision)
 		isWrite := operation.Kind == "put" || operation.IsTaken
 		if isWrite && !operation.IsUnknown {
-			model.told[operation.Revision] = true
+			model.taken[operation.Revision] = true
 		}
 		for _, observed := range operation.Read {
 			model.observed[observed.Value] = observed.Revision
+			model.taken[observed.Revision] = true
 		}
 	}
 	return porcupine.Model{
@@ -147,12 +150,11 @@ func (m *linearModel) step(state linearState, operation linearOperation) (bool, 
 	isTaken := m.holds(state, operation)
 	writes := isTaken && operation.Kind != "get" && operation.Kind != "list"
 	if operation.IsUnknown {
-		revision := m.observed[operation.Value]
+		revision := max(m.observed[operation.Value], m.observed[operation.SecondValue])
 		if state.isOver {
 			return revision == 0, state
 		}
-		next := state.revision + 1
-		if !writes || !m.isLoose && (m.told[next] || revision != 0 && revision != next) {
+		if !writes || !m.isLoose && !m.couldMake(state.revision+1, revision) {
 			return false, state
 		}
 	} else if !m.fits(state, operation, isTaken) {
@@ -170,6 +172,15 @@ func (m *linearModel) step(state linearState, operation linearOperation) (bool, 
 		return true, state
 	}
 	return operation.IsUnknown || state.revision == operation.Revision, state
+}
+
+// couldMake says whether a write of unknown outcome, whose value was read with a revision or never (0), could
+// have made this one.
+func (m *linearModel) couldMake(revision, observed int64) bool {
+	if observed != 0 || m.taken[revision] {
+		return observed == revision
+	}
+	return revision <= m.highest
 }
 
 // holds says whether an operation's condition is met; those without one always go ahead.
