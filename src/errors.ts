@@ -117,7 +117,6 @@ export const CODES = {
   'rpc.status': 'a call over the API ended with a status',
   'server.listen': 'an address to listen on cannot be had',
   'backend.failed': 'an earlier write to the database failed, so nobody knows what the disk holds',
-  'server.config': 'the configuration of the server contradicts itself, or asks for what one member cannot be',
   'server.config':
     'the configuration of the server contradicts itself, or asks for what one member cannot be',
   'server.cluster': 'the directory is that of a member of a larger cluster',
