@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { Cursor } from '../../src/bytes/cursor.ts';
-import { Writer } from '../../src/bytes/writer.ts';
+import { setU64be, Writer } from '../../src/bytes/writer.ts';
 
 type Step =
   | { type: 'number'; method: 'u8' | 'u16' | 'u32'; value: number }
@@ -101,5 +101,20 @@ test('64-bit numbers around every boundary of a byte are written as they are rea
       if (value >> 64n !== 0n) continue;
       assert.equal(new Cursor(new Writer().varint(value).finish()).varint(), value);
     }
+  }
+});
+
+test('numbers up to 2^53 are written in place, big end first', () => {
+  const cases: Array<[number, string]> = [
+    [0, '0000000000000000'],
+    [258, '0000000000000102'],
+    [2 ** 32 - 1, '00000000ffffffff'],
+    [2 ** 32, '0000000100000000'],
+    [2 ** 53 - 1, '001fffffffffffff'],
+  ];
+  for (const [value, expected] of cases) {
+    const bytes = new Uint8Array(10).fill(9);
+    setU64be(bytes, 1, value);
+    assert.equal(Buffer.from(bytes).toString('hex'), `09${expected}09`);
   }
 });
