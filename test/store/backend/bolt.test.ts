@@ -3,7 +3,8 @@ import { copyFileSync, existsSync, readdirSync, statSync, writeFileSync } from '
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { realDisk } from '../../../src/bytes/disk.ts';
-import { openFile } from '../../../src/bytes/source.ts';
+import { MemorySource, openFile } from '../../../src/bytes/source.ts';
+import { verify } from '../../../src/check/verify.ts';
 import { CorruptError } from '../../../src/errors.ts';
 import { BoltBackend } from '../../../src/store/backend/bolt.ts';
 import { BUCKETS } from '../../../src/store/schema/buckets.ts';
@@ -217,6 +218,22 @@ describe('commits', () => {
     await backend.commit();
     assert.deepEqual(ended, ['a', 'b', 'c', 'd']);
     assert.deepEqual([...contentOfFile(path).get('lease')!.keys()], ['a', 'b', 'c', 'd']);
+  });
+
+  test('leave a file in which verify finds nothing', async (t) => {
+    const { backend, path } = await made(t);
+    const { buckets } = readBolt(new MemorySource(buildDatabase()));
+    for (const [bucket, { pairs }] of buckets)
+      for (const [key, value] of pairs) backend.put(bucket, text(key), text(value));
+    for (let revision = 2; revision < 3000; revision++) {
+      const [key, value] = record(revision, `key-${revision}`, { value: 'v'.repeat(revision % 300) });
+      backend.put('key', key, value);
+      if (revision % 250 === 0) await backend.commit();
+      if (revision === 2000) await backend.defrag();
+    }
+    await backend.close();
+    const { findings, verdict } = await verify(path);
+    assert.deepEqual([findings, verdict], [[], 'GOOD']);
   });
 
   test('use the pages that earlier ones gave back', async (t) => {
