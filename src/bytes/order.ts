@@ -7,7 +7,7 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 
 /** What `toString('latin1')` calls; any bytes will do, and small ones need no memory of their own for it. */
 const { latin1Slice } = Buffer.prototype as unknown as {
-  latin1Slice(this: Uint8Array, start: number, end: number): string;
+  latin1Slice: (this: Uint8Array, start: number, end: number) => string;
 };
 
 /** The bytes as `latin1`, whose texts compare as the bytes do. */

@@ -8,6 +8,7 @@ import { CorruptError, RefusedError } from '../errors.ts';
 import { LogReader, type Segment } from '../format/wal/log.ts';
 import { Applier, type Outcome } from './apply/applier.ts';
 import type { Backend } from './backend/backend.ts';
+import type { Compaction } from './mvcc/compaction.ts';
 import { KeyValues } from './mvcc/key-values.ts';
 
 /** A request that had no effect, as on every member. */
@@ -44,7 +45,7 @@ export async function replayLog(
   { hasTerm, pacer }: ReplayOptions,
 ): Promise<Replay> {
   const keys = await KeyValues.open(backend, pacer);
-  keys.pending?.finish();
+  await finish(keys.pending, pacer);
   const applier = new Applier(backend, keys, { hasTerm });
   const from = applier.consistentIndex;
   const survey = await surveyLog(segments, from, pacer);
@@ -64,6 +65,10 @@ export async function replayLog(
     await applyTo(survey.lastIndex, replay, { applier, segments, survey, pacer });
   replay.revision = applier.keys.revision;
   return replay;
+}
+
+async function finish(compaction: Compaction | undefined, pacer: Pacer): Promise<void> {
+  while (compaction?.step()) if (pacer.isDue()) await pacer.rest();
 }
 
 interface Survey {
@@ -124,7 +129,7 @@ async function applyTo(
     if (index !== replay.to + 1)
       throw new CorruptError('wal.entry.gap', `entry ${replay.to} is followed by ${index}`, { where: at });
     const { what, rejection, compaction } = applier.apply({ index, term, type, data }, at);
-    compaction?.finish();
+    await finish(compaction, pacer);
     replay.counts.set(what, (replay.counts.get(what) ?? 0) + 1);
     if (rejection) replay.rejected.push({ index, what, reason: rejection.message });
     replay.to = index;

@@ -1,10 +1,8 @@
 /** `hashkv`: the hash members compare, read from a file without touching it. */
 import { Pacer } from '../../bytes/pacer.ts';
-import { CorruptError } from '../../errors.ts';
-import { BoltFile, type Leaves } from '../../format/bolt/file.ts';
 import { assertUnmoved, openDatabase } from '../../store/database.ts';
 import { databaseOf } from '../../store/locate.ts';
-import { hashAtRevision, type RevisionHash } from '../../store/mvcc/hash.ts';
+import { hashKv, type RevisionHash } from '../../store/mvcc/hash.ts';
 import { advised } from '../advice.ts';
 import type { Context } from '../context.ts';
 
@@ -20,19 +18,7 @@ export async function hashKV(path: string, options: HashKVOptions, context: Cont
   const database = openDatabase(databaseOf(path));
   try {
     const pacer = new Pacer({ signal: context.signal, progress: context.progress?.('hashing') });
-    // Each pass walks and claims anew; damage is thrown.
-    const openLeaves = (): Leaves => {
-      const pass = new BoltFile(database.source);
-      const bucket = pass.bucket('key');
-      if (!bucket) {
-        throw new CorruptError('schema.bucket', `${path} has no bucket "key": not a database of etcd`, {
-          where: { file: path },
-          upstream: 'nil bucket: "key"',
-        });
-      }
-      return pass.leaves(bucket, { direction: 'backward' });
-    };
-    const report = await hashAtRevision(openLeaves, database.bolt, { revision: options.revision, pacer });
+    const report = await hashKv(database.source, { revision: options.revision, pacer });
     assertUnmoved(database);
     return report;
   } catch (error) {

@@ -10,6 +10,7 @@ import type { Page } from '../../format/bolt/page.ts';
 import { LiveKeys } from '../../store/mvcc/live-keys.ts';
 import { RecordView } from '../../store/mvcc/record.ts';
 import { assertUnmoved, type Database, openDatabase, startDigest } from '../../store/database.ts';
+import { hashLeaf } from '../../store/database-hash.ts';
 import { compareBytes } from '../../bytes/order.ts';
 import { databaseOf } from '../../store/locate.ts';
 import type { Context } from '../context.ts';
@@ -91,12 +92,6 @@ async function summarise(database: Database, context: Context): Promise<StatusRe
   checkFreelist(bolt);
   report.totalKey = keys.count;
   return report;
-}
-
-/** Keys and values of a checked leaf lie one after another: one run of bytes. */
-function hashLeaf(leaf: Page, hash: number): number {
-  if (leaf.count === 0) return hash;
-  return crc32c(leaf.bytes, hash, leaf.keyStart(0), leaf.start + leaf.usedSize);
 }
 
 function readRevisions(

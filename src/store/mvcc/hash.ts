@@ -7,9 +7,10 @@
 import { BackwardCrc32c } from '../../bytes/crc32c.ts';
 import { latin1 } from '../../bytes/order.ts';
 import type { Pacer } from '../../bytes/pacer.ts';
-import { ToolError, UsageError } from '../../errors.ts';
+import type { Source } from '../../bytes/source.ts';
+import { CorruptError, ToolError, UsageError } from '../../errors.ts';
 import type { PageChecker } from '../../format/bolt/check.ts';
-import type { BoltFile, Leaves } from '../../format/bolt/file.ts';
+import { BoltFile, type Leaves } from '../../format/bolt/file.ts';
 import type { Page } from '../../format/bolt/page.ts';
 import { KeyTable, RECORD_START } from './key-table.ts';
 import { compactRevisionOf, readMarks } from './marks.ts';
@@ -24,6 +25,26 @@ export interface RevisionHash {
   hashRevision: number;
   /** −1 when never compacted. */
   compactRevision: number;
+}
+
+/**
+ * The hash of a database that `source` reads as, be it a file or a view of a live store. Every pass walks it anew, and
+ * throws what is damaged.
+ */
+export async function hashKv(
+  source: Source,
+  options: { revision: number; pacer: Pacer },
+): Promise<RevisionHash> {
+  const openLeaves = (): Leaves => {
+    const pass = new BoltFile(source);
+    const bucket = pass.bucket('key');
+    if (bucket) return pass.leaves(bucket, { direction: 'backward' });
+    throw new CorruptError('schema.bucket', `${source.name} has no bucket "key": not a database of etcd`, {
+      where: { file: source.name },
+      upstream: 'nil bucket: "key"',
+    });
+  };
+  return hashAtRevision(openLeaves, new BoltFile(source), options);
 }
 
 /**

@@ -13,6 +13,8 @@ import { joinLease, viewKeyValue } from './key-value.ts';
 import { decodeMark, encodeMark, FINISHED_KEY, SCHEDULED_KEY } from './marks.ts';
 import { encodeRevision } from './record.ts';
 
+export type { Change };
+
 /** A key, or a range of them: no `end` is one key, an empty one all keys from `key` on. */
 export interface KeyRange {
   key: Uint8Array;

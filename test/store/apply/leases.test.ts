@@ -40,3 +40,28 @@ for (const [version, expected] of [
     assert.deepEqual(leasesOf(state), [{ id: 1n, ttl: 60, remainingTtl: expected }]);
   });
 }
+
+test('what is known of leases, and what is told of them', () => {
+  const state = new StateMachine();
+  const { leases } = state.applier;
+  const told: string[] = [];
+  leases.onGrant = (id, ttl) => void told.push(`grant ${id} ${ttl}`);
+  leases.onRevoke = (id) => void told.push(`revoke ${id} ${leases.has(id)}`);
+  leases.onCheckpoint = (id, remainingTtl) => void told.push(`checkpoint ${id} ${remainingTtl}`);
+  state.accept(grant(-5n), grant(9n, 1n), grant(2n), put('b', '', 9n), put('a', '', 9n));
+  state.accept({
+    leaseCheckpoint: {
+      checkpoints: [
+        { id: 9n, remainingTtl: 1n },
+        { id: 77n, remainingTtl: 1n },
+      ],
+    },
+  });
+  assert.deepEqual(leases.list(), [2n, 9n, -5n]);
+  assert.deepEqual(leases.get(9n), { ttl: 2, remainingTtl: 1, keyCount: 2 });
+  assert.deepEqual(leases.keysOf(9n), ['a', 'b']);
+  assert.equal(leases.get(77n), undefined);
+  state.accept({ leaseRevoke: { id: 9n } });
+  assert.notEqual(state.ask({ leaseRevoke: { id: 9n } }), undefined);
+  assert.deepEqual(told, ['grant -5 60', 'grant 9 2', 'grant 2 60', 'checkpoint 9 1', 'revoke 9 false']);
+});

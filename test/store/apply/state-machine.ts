@@ -4,7 +4,7 @@ import type { Input } from '../../../src/format/proto/field.ts';
 import { keyValue } from '../../../src/format/proto/mvccpb.ts';
 import { ENTRY_TYPE } from '../../../src/format/proto/raftpb.ts';
 import { type InternalRaftRequest, internalRaftRequest } from '../../../src/format/proto/rpcpb.ts';
-import { Applier } from '../../../src/store/apply/applier.ts';
+import { Applier, type ApplierOptions, type Outcome } from '../../../src/store/apply/applier.ts';
 import { Overlay } from '../../../src/store/backend/overlay.ts';
 import { KeyValues } from '../../../src/store/mvcc/key-values.ts';
 import { RecordView } from '../../../src/store/mvcc/record.ts';
@@ -19,14 +19,20 @@ export class StateMachine {
   readonly applier: Applier;
   #index = 0;
 
-  constructor({ hasTerm = true } = {}) {
-    this.applier = new Applier(this.backend, new KeyValues(this.backend), { hasTerm });
+  constructor(options: Partial<ApplierOptions> = {}) {
+    this.applier = new Applier(this.backend, new KeyValues(this.backend), { hasTerm: true, ...options });
   }
 
   entry(data: Uint8Array, type: number = ENTRY_TYPE.normal): string | undefined {
     const { rejection, compaction } = this.applier.apply({ index: ++this.#index, term: 3, type, data });
     compaction?.finish();
     return rejection?.message;
+  }
+
+  /** What became of a request that is at hand, as in a live server. */
+  request(request: Request): Outcome {
+    const decoded = internalRaftRequest.decode(internalRaftRequest.encode(request));
+    return this.applier.applyRequest({ index: ++this.#index, term: 3 }, decoded);
   }
 
   /** Why it was rejected. */

@@ -1,8 +1,23 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { COMPARE_RESULT, COMPARE_TARGET, type Compare } from '../../../src/format/proto/rpcpb.ts';
+import * as fc from 'fast-check';
+import type { Input } from '../../../src/format/proto/field.ts';
+import {
+  type DeleteRangeResponse,
+  type PutResponse,
+  type TxnResponse,
+  txnResponse,
+} from '../../../src/format/proto/kvpb.ts';
+import { keyValue } from '../../../src/format/proto/mvccpb.ts';
+import {
+  COMPARE_RESULT,
+  COMPARE_TARGET,
+  type Compare,
+  type RequestOp,
+} from '../../../src/format/proto/rpcpb.ts';
 import { text } from '../database-builder.ts';
-import { grant, put, remove, StateMachine } from './state-machine.ts';
+import { bytesOf, NaiveStore } from '../naive-store.ts';
+import { grant, put, remove, type Request, StateMachine } from './state-machine.ts';
 
 const op = (key: string, value = 'v'): object => ({ requestPut: { key: text(key), value: text(value) } });
 
@@ -94,4 +109,129 @@ describe('a transaction', () => {
       assert.deepEqual(state.records(), ['3.0 a=2', '4.0 c=v']);
     });
   }
+});
+
+const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
+const shown = (bytes: Uint8Array): string => {
+  if (bytes.length === 0) return 'none';
+  const { key, value, modRevision } = keyValue.decode(bytes);
+  return `${textOf(key)}=${textOf(value)}@${modRevision}`;
+};
+
+describe('the answer', () => {
+  const answer = (request: Request, state = new StateMachine()): unknown => {
+    state.accept(grant(7n), put('a', '1', 7n), put('b', '2'));
+    return state.request(request).response;
+  };
+  const putOf = (request: Request): string => {
+    const { header, prevKv } = answer(request) as PutResponse;
+    return `${shown(prevKv)} at ${header?.revision}`;
+  };
+  const deletionOf = (request: Request): string => {
+    const { header, deleted, prevKvs } = answer(request) as DeleteRangeResponse;
+    return `${deleted}: ${prevKvs.map(shown).join()} at ${header?.revision}`;
+  };
+  const deletion = (key: string, rangeEnd: string, prevKv: boolean): Request => ({
+    deleteRange: { key: text(key), rangeEnd: text(rangeEnd), prevKv },
+  });
+
+  test('to a put has its revision, and what was there when that was asked for', () => {
+    assert.equal(putOf(put('a', '9')), 'none at 4');
+    assert.equal(putOf({ put: { key: text('a'), value: text('9'), prevKv: true } }), 'a=1@2 at 4');
+    assert.equal(putOf({ put: { key: text('x'), prevKv: true } }), 'none at 4');
+  });
+
+  test('to a deletion counts, and gives what was there when that was asked for', () => {
+    assert.equal(deletionOf(deletion('a', 'c', false)), '2:  at 4');
+    assert.equal(deletionOf(deletion('a', '\0', true)), '2: a=1@2,b=2@3 at 4');
+    assert.equal(deletionOf(deletion('x', '', true)), '0:  at 3');
+  });
+
+  test('to a transaction is that of the branch that was done, nested ones in their places', () => {
+    const range = { requestRange: { key: text('a'), rangeEnd: text('z') } };
+    const nested = { requestTxn: { compare: [{ key: text('x') }], success: [op('n')], failure: [range] } };
+    const response = answer({ txn: { success: [op('c'), range, nested, range], failure: [] } });
+    const { succeeded, responses, header } = response as TxnResponse;
+    const [first, second, third, fourth] = responses;
+    assert.deepEqual([succeeded, header?.revision], [true, 4]);
+    assert.equal(first?.responsePut?.header?.revision, 4);
+    const { kvs = [], count, header: inner } = second?.responseRange ?? {};
+    assert.deepEqual([kvs.map(shown), count, inner?.revision], [['a=1@2', 'b=2@3', 'c=v@4'], 3, 4]);
+    // Of nested ones etcd leaves the header empty.
+    assert.deepEqual([third?.responseTxn?.succeeded, third?.responseTxn?.header?.revision], [true, 0]);
+    assert.equal(third?.responseTxn?.responses[0]?.responsePut?.header?.revision, 4);
+    assert.deepEqual(fourth?.responseRange?.kvs.map(shown), ['a=1@2', 'b=2@3', 'c=v@4', 'n=v@4']);
+  });
+
+  test('to a transaction that changes nothing has the revision before', () => {
+    const range = { requestRange: { key: text('a'), revision: 2n } };
+    const { succeeded, responses, header } = answer({
+      txn: { compare: [{ key: text('a'), target: version, version: 5n }], failure: [range] },
+    }) as TxnResponse;
+    assert.deepEqual(
+      [succeeded, header?.revision, responses[0]?.responseRange?.header?.revision],
+      [false, 3, 3],
+    );
+    assert.deepEqual(responses[0]?.responseRange?.kvs.map(shown), ['a=1@2']);
+  });
+
+  test('can be encoded, and an operation that asks for nothing has one', () => {
+    const response = answer({ txn: { success: [{}, op('c')] } }) as TxnResponse;
+    assert.deepEqual(response.responses[0], {});
+    const decoded = txnResponse.decode(txnResponse.encode(response));
+    assert.equal(decoded.responses[1]?.responsePut?.header?.revision, 4);
+  });
+});
+
+test('a key that is not there is told before a lease that is not there, but not by a plain put', () => {
+  const bad = { key: text('x'), lease: 9n, ignoreValue: true };
+  const state = new StateMachine();
+  assert.match(state.ask({ put: bad }) ?? '', /lease not found/);
+  assert.match(state.ask({ txn: { success: [{ requestPut: bad }] } }) ?? '', /key not found/);
+});
+
+test('any operations of a transaction answer what they would one by one', () => {
+  const key = fc.constantFrom('a', 'b', 'c');
+  const operation = fc.record({
+    kind: fc.constantFrom('put', 'delete', 'range'),
+    ...{ key, end: fc.constantFrom('', 'c', '\0'), value: fc.constantFrom('', '1', '2') },
+  });
+  fc.assert(
+    fc.property(fc.array(fc.array(operation, { maxLength: 5 }), { maxLength: 8 }), (transactions) => {
+      const state = new StateMachine();
+      const naive = new NaiveStore();
+      for (const ops of transactions) {
+        const requests = ops.map(({ kind, key: name, end, value: content }): Input<RequestOp> => {
+          const range = { key: text(name), rangeEnd: text(end) };
+          if (kind === 'put') return { requestPut: { key: text(name), value: text(content), prevKv: true } };
+          return kind === 'delete'
+            ? { requestDeleteRange: { ...range, prevKv: true } }
+            : { requestRange: range };
+        });
+        const expected: string[][] = [];
+        naive.change(() => {
+          for (const { kind, key: name, end, value: content } of ops) {
+            const to = end === '' ? undefined : end === '\0' ? '' : end;
+            if (kind === 'range') expected.push(naive.range(name, to).map((one) => shown(bytesOf(one))));
+            else if (kind === 'delete')
+              expected.push(naive.delete(name, to).map((one) => shown(bytesOf(one))));
+            else {
+              const before = naive.now(name);
+              expected.push([before ? shown(bytesOf(before)) : 'none']);
+              naive.put(name, content);
+            }
+          }
+        });
+        const { header, responses } = state.request({ txn: { success: requests } }).response as TxnResponse;
+        const found = responses.map(({ responsePut, responseDeleteRange, responseRange }) =>
+          responsePut
+            ? [shown(responsePut.prevKv)]
+            : (responseDeleteRange?.prevKvs ?? responseRange!.kvs).map(shown),
+        );
+        assert.deepEqual(found, expected);
+        assert.deepEqual([header?.revision, state.applier.keys.revision], [naive.revision, naive.revision]);
+      }
+    }),
+    { numRuns: 200 },
+  );
 });
