@@ -110,7 +110,14 @@ export class WatchHub {
         else concerned.set(group, [event]);
       });
     }
-    for (const [group, events] of concerned) this.#tell(group, new EventBatches(events, revision), revision);
+    for (const [group, events] of concerned) {
+      try {
+        this.#tell(group, new EventBatches(events, revision), revision);
+      } catch (error) {
+        // A value before that cannot be read must not stop the change that is told of.
+        fail(group.members, error);
+      }
+    }
   }
 
   #tell(group: WatcherGroup<Watcher>, batches: EventBatches, revision: number): void {
@@ -165,7 +172,10 @@ export class WatchHub {
       if (this.#round.deliver((watcher) => this.#caughtUp(watcher))) this.#round = undefined;
     } catch (error) {
       this.#round = undefined;
-      this.#fail(error);
+      fail(
+        [...this.#unsynced].filter(({ subscriber }) => !subscriber.isFull),
+        error,
+      );
     }
     this.catchUp();
   }
@@ -197,13 +207,12 @@ export class WatchHub {
     watcher.state = 'synced';
     this.#synced.add(watcher);
   }
+}
 
-  #fail(error: unknown): void {
-    for (const watcher of this.#unsynced) {
-      if (watcher.subscriber.isFull) continue;
-      watcher.close();
-      watcher.listener.failed(error);
-    }
+function fail(watchers: Iterable<Watcher>, error: unknown): void {
+  for (const watcher of watchers) {
+    watcher.close();
+    watcher.listener.failed(error);
   }
 }
 

@@ -75,6 +75,20 @@ describe('a synced watcher', () => {
       );
   });
 
+  test('fails when the value before cannot be read, and the change is made', () => {
+    const watched = new WatchedHub();
+    watched.store.put('a', '1');
+    watched.store.backend.delete('key', encodeRevision(2, 0));
+    const asking = new Client(watched.hub.subscribe(), { range: ALL, previous: true });
+    const other = new Client(watched.hub.subscribe(), { range: { key: 'a', end: undefined } });
+    watched.store.put('a', '2');
+    assert.ok(asking.error instanceof CorruptError);
+    assert.equal(watched.store.revision, 3);
+    assert.deepEqual(keysOf(other), ['a']);
+    watched.store.put('a', '3');
+    assert.deepEqual([keysOf(asking), keysOf(other)], [[], ['a', 'a']]);
+  });
+
   test('that starts in the future waits for its revision', () => {
     const watched = new WatchedHub();
     const subscriber = watched.hub.subscribe();
