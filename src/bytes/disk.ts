@@ -17,6 +17,8 @@ export interface Disk {
   sync(fd: number): void;
   /** The same on another thread; `fd` must not be closed until it is done. */
   startSync(fd: number): Promise<void>;
+  /** The same without times: what was written, and the size it takes to find it again. */
+  startDataSync(fd: number): Promise<void>;
   close(fd: number): void;
   /** One new directory. */
   makeDirectory(path: string, mode: number): void;
@@ -44,6 +46,7 @@ export interface Owner {
 const WRITE_SIZE = 64 << 10;
 
 const syncLater = promisify(fs.fsync);
+const dataSyncLater = promisify(fs.fdatasync);
 
 function attempt<T>(operation: string, path: string, run: () => T): T {
   try {
@@ -63,6 +66,14 @@ export function realDisk(): Disk {
     return fd;
   };
 
+  const later = async (operation: string, fd: number, run: (fd: number) => Promise<void>): Promise<void> => {
+    try {
+      await run(fd);
+    } catch (error) {
+      throw ioError(error, { operation, path: nameOf(fd) });
+    }
+  };
+
   return {
     create: (path, mode) => open(path, 'wx+', mode),
     openForUpdate: (path) => open(path, 'r+'),
@@ -76,13 +87,8 @@ export function realDisk(): Disk {
       });
     },
     truncate: (fd, sizeBytes) => attempt('truncate', nameOf(fd), () => fs.ftruncateSync(fd, sizeBytes)),
-    async startSync(fd) {
-      try {
-        await syncLater(fd);
-      } catch (error) {
-        throw ioError(error, { operation: 'fsync', path: nameOf(fd) });
-      }
-    },
+    startSync: (fd) => later('fsync', fd, syncLater),
+    startDataSync: (fd) => later('fdatasync', fd, dataSyncLater),
     sync: (fd) => attempt('fsync', nameOf(fd), () => fs.fsyncSync(fd)),
     close(fd) {
       attempt('close', nameOf(fd), () => fs.closeSync(fd));

@@ -17,6 +17,7 @@ test('files are made, written, cut and renamed', async (t) => {
   disk.truncate(fd, 6);
   disk.sync(fd);
   await disk.startSync(fd);
+  await disk.startDataSync(fd);
   disk.close(fd);
   assert.equal(readFileSync(path, 'utf8'), 'abchel');
   assert.equal(statSync(path).mode & 0o777, 0o600);
@@ -69,4 +70,5 @@ test('what the operating system refuses is a ToolError with the path', async (t)
     );
   }
   await assert.rejects(disk.startSync(closed), (error) => error instanceof ToolError);
+  await assert.rejects(disk.startDataSync(closed), (error) => error instanceof ToolError);
 });

@@ -10,12 +10,16 @@
  *   Directories are independent of each other.
  * - Owner and mode are durable once the file or directory itself was synced.
  *
- * Not modelled: sectors torn inside what was durable before, disks that lie about a sync, reordering of changes to
- * one directory.
+ * With luck of its own for sectors, what a file holds is not decided write by write but sector by sector: see
+ * `sector-cut.ts`.
+ *
+ * Not modelled: sectors torn inside what was durable before and is not written to, disks that lie about a sync,
+ * reordering of changes to one directory.
  */
 import { basename, dirname, relative } from 'node:path';
 import type { DiskCall } from '../support/faulty-disk.ts';
 import type { Random } from '../support/mutate.ts';
+import { type DataChange, landSectors, type SectorLuck } from './sector-cut.ts';
 import { contentOf, isWithin, type Tree } from './tree.ts';
 
 /** What becomes of one write that was not durable. */
@@ -28,6 +32,8 @@ export interface Luck {
   write(): Fate;
   /** Whether owner and mode survive. */
   attributes(): boolean;
+  /** Decides about data in place of `write`. */
+  sectors?: SectorLuck;
 }
 
 /** The corners, between which everything else lies. */
@@ -65,6 +71,7 @@ interface Change {
   /** The directory's path, or the inode. */
   of: string | Inode;
   isDurable: boolean;
+  data?: DataChange;
   apply(names: Map<string, Inode>, fate: Fate): void;
 }
 
@@ -84,9 +91,13 @@ export function stateAfterCut(before: Tree, calls: readonly DiskCall[], root: st
     );
     survivors.set(change.of, luck.names(pending.length));
   }
+  const unsynced = new Map<Inode, DataChange[]>();
   for (const change of changes) {
     if (change.isDurable) change.apply(names, 'whole');
-    else if (change.kind === 'data') change.apply(names, luck.write());
+    else if (luck.sectors && change.data) {
+      const inode = change.of as Inode;
+      unsynced.set(inode, [...(unsynced.get(inode) ?? []), change.data]);
+    } else if (change.kind === 'data') change.apply(names, luck.write());
     else if (change.kind === 'attributes') {
       if (luck.attributes()) change.apply(names, 'whole');
     } else {
@@ -94,6 +105,12 @@ export function stateAfterCut(before: Tree, calls: readonly DiskCall[], root: st
       survivors.set(change.of, left - 1);
       if (left > 0) change.apply(names, 'whole');
     }
+  }
+  for (const [inode, data] of unsynced) {
+    const content = { bytes: laidOut(inode.pieces!, inode.sizeBytes), sizeBytes: inode.sizeBytes };
+    const { pieces, sizeBytes } = landSectors(content, data, luck.sectors!);
+    inode.pieces!.push(...pieces);
+    inode.sizeBytes = sizeBytes;
   }
   return treeOf(names);
 }
@@ -187,14 +204,14 @@ class Recorder {
       inode.pieces!.push({ at, bytes: landed });
       inode.sizeBytes = Math.max(inode.sizeBytes, at + length);
     };
-    this.#changes.push({ kind: 'data', of: inode, isDurable: false, apply });
+    this.#changes.push({ kind: 'data', of: inode, isDurable: false, data: { at, bytes }, apply });
   }
 
   #truncate(inode: Inode, sizeBytes: number): void {
     const apply = (_: unknown, fate: Fate): void => {
       if (fate !== 'lost') inode.sizeBytes = sizeBytes;
     };
-    this.#changes.push({ kind: 'data', of: inode, isDurable: false, apply });
+    this.#changes.push({ kind: 'data', of: inode, isDurable: false, data: { sizeBytes }, apply });
   }
 
   #attributes(inode: Inode, attributes: Partial<Inode>): void {

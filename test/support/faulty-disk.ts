@@ -48,7 +48,7 @@ interface WatchOptions {
 
 /** The real disk, but that nothing is waited for: for tests that no power cut ends. */
 export function hastyDisk(): Disk {
-  return { ...realDisk(), sync() {}, async startSync() {}, syncDirectory() {} };
+  return { ...realDisk(), sync() {}, async startSync() {}, async startDataSync() {}, syncDirectory() {} };
 }
 
 /** A disk whose every operation goes through `around`. */
@@ -79,6 +79,8 @@ export function watchedDisk(around: Around, options: WatchOptions = {}): Disk {
     sync: (fd) => call('sync', pathOf(fd), () => disk.sync(fd), { fd }),
     startSync: async (fd) =>
       call('sync', pathOf(fd), () => (isOrdered ? disk.sync(fd) : disk.startSync(fd)), { fd }),
+    startDataSync: async (fd) =>
+      call('sync', pathOf(fd), () => (isOrdered ? disk.sync(fd) : disk.startDataSync(fd)), { fd }),
     close: (fd) => call('close', pathOf(fd), () => disk.close(fd), { fd }),
     makeDirectory: (path, mode) =>
       call('makeDirectory', path, () => disk.makeDirectory(path, mode), { mode }),

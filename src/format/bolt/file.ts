@@ -104,34 +104,7 @@ export class BoltFile {
 
   /** The bucket that element `index` of `leaf` holds; undefined when its header is damaged. */
   describe(leaf: Page, index: number): Bucket | undefined {
-    const name = leaf.key(index).slice();
-    const label = Buffer.from(name).toString('utf8');
-    const value = leaf.value(index);
-    const at = leaf.keyStart(index) + name.length;
-    if (value.length < BUCKET_HEADER.size) {
-      this.checker.found(
-        'bolt.bucket',
-        leaf,
-        `bucket ${label} has a header of ${value.length} bytes`,
-        at - leaf.start,
-      );
-      return undefined;
-    }
-    const header = BUCKET_HEADER.decode(value);
-    const root = Number(header.root);
-    const isInline = root === 0;
-    if (isInline ? value.length < BUCKET_HEADER.size + HEADER_SIZE : value.length !== BUCKET_HEADER.size) {
-      this.checker.found(
-        'bolt.bucket',
-        leaf,
-        `bucket ${label} has ${value.length} bytes, root ${root}`,
-        at - leaf.start,
-      );
-      return undefined;
-    }
-    const inlineAt = { id: leaf.id, offset: leaf.fileOffset(at + BUCKET_HEADER.size) };
-    const inline = isInline ? inlinePage(value.subarray(BUCKET_HEADER.size), inlineAt) : undefined;
-    return { name, label, root, sequence: header.sequence, inline, pageId: leaf.id };
+    return describeBucket(leaf, index, this.checker);
   }
 
   /** The leaves of a bucket, in key order or against it. Call it once for each bucket when pages are to be claimed right. */
@@ -153,14 +126,8 @@ export class BoltFile {
   /** The value of `key` in `bucket`, by descending from the root; undefined when it is not there. */
   get(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
     const leaf = bucket.inline ?? this.#descend(bucket.root, key);
-    for (let low = 0, high = leaf.count - 1; low <= high;) {
-      const middle = (low + high) >>> 1;
-      const order = Buffer.compare(leaf.key(middle), key);
-      if (order === 0) return leaf.value(middle).slice();
-      if (order < 0) low = middle + 1;
-      else high = middle - 1;
-    }
-    return undefined;
+    const index = leaf.find(key);
+    return index < 0 ? undefined : leaf.value(index).slice();
   }
 
   #descend(root: number, key: Uint8Array): Page {
@@ -175,20 +142,28 @@ export class BoltFile {
         });
       }
       seen.add(id);
-      let child = 0;
-      for (
-        let i = 1;
-        i < page.count &&
-        Buffer.compare(
-          page.bytes.subarray(page.branchKeyStart(i), page.branchKeyStart(i) + page.branchKeySize(i)),
-          key,
-        ) <= 0;
-        i++
-      )
-        child = i;
-      id = page.childId(child);
+      id = page.childId(page.childIndex(key));
     }
   }
+}
+
+/** The bucket that element `index` of `leaf` holds; undefined when its header is damaged. */
+export function describeBucket(leaf: Page, index: number, checker: PageChecker): Bucket | undefined {
+  const name = leaf.key(index).slice();
+  const label = Buffer.from(name).toString('utf8');
+  const value = leaf.value(index);
+  const at = leaf.keyStart(index) + name.length;
+  const damaged = (message: string): undefined =>
+    checker.found('bolt.bucket', leaf, `bucket ${label} has ${message}`, at - leaf.start) as undefined;
+  if (value.length < BUCKET_HEADER.size) return damaged(`a header of ${value.length} bytes`);
+  const header = BUCKET_HEADER.decode(value);
+  const root = Number(header.root);
+  const isInline = root === 0;
+  if (isInline ? value.length < BUCKET_HEADER.size + HEADER_SIZE : value.length !== BUCKET_HEADER.size)
+    return damaged(`${value.length} bytes, root ${root}`);
+  const inlineAt = { id: leaf.id, offset: leaf.fileOffset(at + BUCKET_HEADER.size) };
+  const inline = isInline ? inlinePage(value.subarray(BUCKET_HEADER.size), inlineAt) : undefined;
+  return { name, label, root, sequence: header.sequence, inline, pageId: leaf.id };
 }
 
 /** The page that a bucket's value holds. It is not aligned in the file, so it gets memory of its own. */

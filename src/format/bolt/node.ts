@@ -20,6 +20,42 @@ import type { Page } from './page.ts';
 const UNSPLIT_COUNT_MAX = 4;
 /** Fewest elements of a part that a split makes. */
 const PART_COUNT_MIN = 2;
+const SLAB_SIZE = 64 << 10;
+const NO_RUN: Run = { bytes: new Uint8Array(0), start: 0, end: 0, at: 0 };
+
+/** Bytes that go to one place of a page. */
+interface Run {
+  bytes: Uint8Array;
+  start: number;
+  end: number;
+  at: number;
+}
+
+/**
+ * Memory for what one transaction puts. An array for each pair costs more than all else that is done with it: the
+ * collector has to follow each.
+ */
+export class Slab {
+  readonly #pieceSize: number;
+  #bytes = new Uint8Array(0);
+  #used = 0;
+
+  constructor(pieceSize = SLAB_SIZE) {
+    this.#pieceSize = pieceSize;
+  }
+
+  /** Room for `size` bytes, from `start` on. */
+  take(size: number): { bytes: Uint8Array; start: number } {
+    if (size > this.#pieceSize / 4) return { bytes: new Uint8Array(size), start: 0 };
+    if (this.#used + size > this.#bytes.length) {
+      this.#bytes = new Uint8Array(this.#pieceSize);
+      this.#used = 0;
+    }
+    const start = this.#used;
+    this.#used += size;
+    return { bytes: this.#bytes, start };
+  }
+}
 
 /** A key with what belongs to it: a value in a leaf, a child in a branch. */
 export interface Element {
@@ -104,7 +140,13 @@ export class Node {
 
   /** Index of the first element whose key is not below `key`; `count` when there is none. */
   lowerBound(key: Uint8Array): number {
-    return lowerBound(this.count, (index) => this.#compareAt(index, key));
+    let low = 0;
+    for (let high = this.count; low < high;) {
+      const middle = (low + high) >>> 1;
+      if (this.#compareAt(middle, key) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** Whether element `index` has `key`. */
@@ -179,6 +221,8 @@ export class Node {
     const view = new DataView(into.buffer, into.byteOffset, into.byteLength);
     let elementAt = at + HEADER_SIZE;
     let dataAt = elementAt + ELEMENT_SIZE * this.count;
+    // Neighbours often lie behind each other already, in an older page or as they were put: one copy for all of them.
+    let run: Run = NO_RUN;
     for (const element of this.elements) {
       const { bytes, start, keySize, valueSize } = element;
       const position = dataAt - elementAt;
@@ -192,35 +236,23 @@ export class Node {
         view.setUint32(elementAt + BRANCH_ELEMENT.fields.keySize.offset, keySize, true);
         view.setBigUint64(elementAt + BRANCH_ELEMENT.fields.page.offset, BigInt(element.child), true);
       }
-      into.set(bytes.subarray(start, start + keySize + valueSize), dataAt);
+      if (run.bytes !== bytes || run.end !== start) {
+        into.set(run.bytes.subarray(run.start, run.end), run.at);
+        run = { bytes, start, end: start, at: dataAt };
+      }
+      run.end += keySize + valueSize;
       elementAt += ELEMENT_SIZE;
       dataAt += keySize + valueSize;
     }
+    into.set(run.bytes.subarray(run.start, run.end), run.at);
   }
 }
 
 /** The element of `page` that has `key`, or in a branch the one under which it lies; undefined when there is none. */
 export function elementFor(page: Page, key: Uint8Array): Element | undefined {
-  const elementAt = page.isLeaf ? leafElement : branchElement;
-  const order = (index: number): number => {
-    const { bytes, start, keySize } = elementAt(page, index);
-    return compareRuns(bytes, start, start + keySize, key, 0, key.length);
-  };
-  const index = lowerBound(page.count, order);
-  const isFound = index < page.count && order(index) === 0;
-  if (isFound) return elementAt(page, index);
-  return page.isLeaf ? undefined : branchElement(page, Math.max(0, index - 1));
-}
-
-/** Index of the first of `count` keys that `order` does not put below the wanted one. */
-function lowerBound(count: number, order: (index: number) => number): number {
-  let low = 0;
-  for (let high = count; low < high;) {
-    const middle = (low + high) >>> 1;
-    if (order(middle) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  if (!page.isLeaf) return branchElement(page, page.childIndex(key));
+  const index = page.find(key);
+  return index < 0 ? undefined : leafElement(page, index);
 }
 
 const sizeOf = (element: Element): number => ELEMENT_SIZE + element.keySize + element.valueSize;
@@ -249,12 +281,13 @@ function branchElement(page: Page, index: number): Element {
   };
 }
 
-/** A leaf's element with memory of its own. */
-export function pairElement(key: Uint8Array, value: Uint8Array, flags: number): Element {
-  const bytes = new Uint8Array(key.length + value.length);
-  bytes.set(key);
-  bytes.set(value, key.length);
-  return { bytes, start: 0, keySize: key.length, valueSize: value.length, flags, child: 0, node: undefined };
+/** A leaf's element, copied to memory that is its own, or `slab`'s. */
+export function pairElement(key: Uint8Array, value: Uint8Array, flags: number, slab = new Slab(0)): Element {
+  const keySize = key.length;
+  const { bytes, start } = slab.take(keySize + value.length);
+  bytes.set(key, start);
+  bytes.set(value, start + keySize);
+  return { bytes, start, keySize, valueSize: value.length, flags, child: 0, node: undefined };
 }
 
 /** A branch's element for a node that is not empty. */

@@ -32,7 +32,7 @@ export class PageFile {
   readonly source: Source;
   readonly pageSize: number;
   /** High-water mark, in pages. */
-  readonly pageLimit: number;
+  pageLimit: number;
   /** How many pages {@link loadRun} takes at most. */
   readonly runLimit: number;
   readonly #run: Buffer;
@@ -50,6 +50,12 @@ export class PageFile {
     this.pageLimit = pageLimit;
     this.runLimit = Math.max(1, Math.floor(RUN_SIZE / pageSize));
     this.#run = bufferOf(this.runLimit * pageSize);
+  }
+
+  /** The file has other content now, and so many pages. */
+  renew(pageLimit: number): void {
+    this.#runCount = 0;
+    this.pageLimit = pageLimit;
   }
 
   /** Whether `load` would find page `id` without reading. */

@@ -3,10 +3,14 @@
  * A `Page` is filled again and again by its reader; its bytes are valid only until the next load.
  */
 import { endianness } from 'node:os';
+import { compareRuns } from '../../bytes/order.ts';
 import { UnsupportedError } from '../../errors.ts';
 import { ELEMENT_SIZE, HEADER_SIZE, PAGE_BRANCH, PAGE_LEAF } from './layout.ts';
 
 const TWO_32 = 2 ** 32;
+/** Words of an element that hold the key's position and its size. */
+const LEAF_WORDS = [1, 2] as const;
+const BRANCH_WORDS = [0, 1] as const;
 
 if (endianness() !== 'LE') {
   throw new UnsupportedError('bolt.big-endian', 'etcdkit runs on little-endian machines only');
@@ -30,6 +34,8 @@ export class Page {
   isDamaged = false;
   /** Set by whoever checked it: bytes in use, up to the end of the last value. */
   usedSize = 0;
+  /** Set by whoever keeps it in memory: it was wanted lately. */
+  isRecent = false;
 
   place(bytes: Uint8Array, words: Uint32Array, start: number, size: number): void {
     this.bytes = bytes;
@@ -114,6 +120,52 @@ export class Page {
   childId(index: number): number {
     const word = this.#word(index);
     return this.words[word + 2]! + this.words[word + 3]! * TWO_32;
+  }
+
+  /** Negative, zero or positive as the key of element `index` sorts before, equal to or after `key`. */
+  compareKey(index: number, key: Uint8Array): number {
+    const isLeaf = this.isLeaf;
+    const start = isLeaf ? this.keyStart(index) : this.branchKeyStart(index);
+    const size = isLeaf ? this.keySize(index) : this.branchKeySize(index);
+    return compareRuns(this.bytes, start, start + size, key, 0, key.length);
+  }
+
+  /** Index of the first element whose key is not below `key`; `count` when there is none. */
+  lowerBound(key: Uint8Array): number {
+    // As `compareKey` does, but what is the same for all elements is looked up once.
+    const { bytes, words, start } = this;
+    const isLeaf = this.isLeaf;
+    const firstWord = this.#word(0);
+    const [positionAt, sizeAt] = isLeaf ? LEAF_WORDS : BRANCH_WORDS;
+    let low = 0;
+    for (let high = this.count; low < high;) {
+      const middle = (low + high) >>> 1;
+      const word = firstWord + (ELEMENT_SIZE >>> 2) * middle;
+      const keyStart = start + HEADER_SIZE + ELEMENT_SIZE * middle + words[word + positionAt]!;
+      const keyEnd = keyStart + words[word + sizeAt]!;
+      if (compareRuns(bytes, keyStart, keyEnd, key, 0, key.length) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Index of the element that has `key`; -1 when there is none. */
+  find(key: Uint8Array): number {
+    const index = this.lowerBound(key);
+    return index < this.count && this.compareKey(index, key) === 0 ? index : -1;
+  }
+
+  /** Branch: index of the child under which `key` lies. */
+  childIndex(key: Uint8Array): number {
+    const index = this.lowerBound(key);
+    if (index < this.count && this.compareKey(index, key) === 0) return index;
+    return Math.max(0, index - 1);
+  }
+
+  /** Branch: a view of the key. */
+  branchKey(index: number): Uint8Array {
+    const start = this.branchKeyStart(index);
+    return this.bytes.subarray(start, start + this.branchKeySize(index));
   }
 
   /** Offset in the file of an index into `bytes`. */

@@ -5,7 +5,7 @@
  */
 import { CorruptError, UnsupportedError } from '../../errors.ts';
 import { BUCKET_HEADER, DEPTH_MAX, ELEMENT_BUCKET, INLINE_DIVISOR } from './layout.ts';
-import { childElement, type Element, Node, pairElement } from './node.ts';
+import { childElement, type Element, Node, pairElement, type Slab } from './node.ts';
 
 /** bbolt's share of a page that a split fills, so that later keys find room. */
 const FILL_DEFAULT = 0.5;
@@ -15,6 +15,8 @@ const MERGE_DIVISOR = 4;
 /** What a tree needs of its transaction. */
 export interface TreePages {
   readonly pageSize: number;
+  /** For what is put. */
+  readonly slab: Slab;
   /** Page `id` taken apart, as of the transaction's start. */
   node(id: number): Node;
   /** The element of `key` in the tree of pages under `id`, valid until the next call. */
@@ -65,7 +67,7 @@ export class Tree {
     const index = leaf.lowerBound(key);
     const isReplacing = leaf.hasKey(index, key);
     if (isReplacing) assertFlags(leaf.elements[index]!, flags);
-    leaf.place(index, pairElement(key, value, flags), isReplacing);
+    leaf.place(index, pairElement(key, value, flags, this.#pages.slab), isReplacing);
     for (const node of path) node.isDirty = true;
   }
 

@@ -1,20 +1,15 @@
-/** The pages of one transaction: read from the file, written to memory. A cache of nodes would have its place here. */
+/** The pages of one transaction: read from the file or from memory, written to memory. */
 import { CorruptError } from '../../errors.ts';
-import type { FreePages } from './free-pages.ts';
+import type { FreePages, PageRun } from './free-pages.ts';
 import { DEPTH_MAX } from './layout.ts';
-import { type Element, elementFor, Node } from './node.ts';
+import { type Element, elementFor, Node, Slab } from './node.ts';
+import type { PageCache } from './page-cache.ts';
 import type { PageFile } from './page-file.ts';
 import { Page } from './page.ts';
 import type { TreePages } from './tree.ts';
 
 /** Pages that lie together are written together, up to about this many bytes. */
 const WRITE_SIZE = 1 << 20;
-
-/** Pages that lie behind each other. */
-export interface PageRun {
-  id: number;
-  count: number;
-}
 
 /** What a run of pages will hold. */
 export interface PageWrite extends PageRun {
@@ -23,6 +18,7 @@ export interface PageWrite extends PageRun {
 
 export class TransactionPages implements TreePages {
   readonly pageSize: number;
+  readonly slab = new Slab();
   readonly file: string;
   /** What is to be written, by no order. */
   readonly writes: PageWrite[] = [];
@@ -30,17 +26,19 @@ export class TransactionPages implements TreePages {
   readonly released: PageRun[] = [];
   readonly #pages: PageFile;
   readonly #free: FreePages;
+  readonly #cache: PageCache | undefined;
   readonly #page = new Page();
 
-  constructor(pages: PageFile, free: FreePages) {
+  constructor(pages: PageFile, free: FreePages, cache?: PageCache) {
     this.#pages = pages;
     this.#free = free;
+    this.#cache = cache;
     this.pageSize = pages.pageSize;
     this.file = pages.source.name;
   }
 
   node(id: number): Node {
-    return Node.ofPage(this.#pages.read(id), this.file);
+    return Node.ofPage(this.#cache?.peek(id) ?? this.#pages.read(id), this.file);
   }
 
   lookUp(id: number, key: Uint8Array): Element | undefined {

@@ -1,7 +1,7 @@
 /**
  * Changes a database in place, by copy-on-write transactions: what changes is written to pages that the live meta
  * does not reach, then the other meta page names the new root. A crash at any moment leaves the old state or the
- * new one, whole.
+ * new one, whole. A state that somebody holds stays whole too, however many follow it.
  *
  * Differs from bbolt: the freelist is never stored, as etcd on Linux has it; it is found by walking the tree once,
  * and what is not sound is not edited. The live meta is never overwritten: where its page does not fit the parity
@@ -11,23 +11,32 @@ import type { Disk } from '../../bytes/disk.ts';
 import { Pacer } from '../../bytes/pacer.ts';
 import { FileSource, type Source } from '../../bytes/source.ts';
 import { CorruptError, ToolError } from '../../errors.ts';
+import { PageChecker } from './check.ts';
 import { CLAIM } from './claims.ts';
-import { BoltFile, type Bucket, inlinePage } from './file.ts';
-import { FreePages } from './free-pages.ts';
+import { BoltFile, type Bucket, describeBucket } from './file.ts';
+import { FreePages, type PageRun } from './free-pages.ts';
 import { checkFreelist } from './freelist.ts';
-import { BUCKET_HEADER, DEPTH_MAX, ELEMENT_BUCKET, KEY_SIZE_MAX, VALUE_SIZE_MAX } from './layout.ts';
+import { DEPTH_MAX, ELEMENT_BUCKET } from './layout.ts';
 import { encodeMetaPage, type Meta } from './meta.ts';
-import { Node, valueOf } from './node.ts';
 import { PageFile } from './page-file.ts';
 import { Page } from './page.ts';
-import { Tree } from './tree.ts';
-import { layOut, type PageRun, type PageWrite, TransactionPages } from './tx-pages.ts';
+import { BoltTransaction, type Change } from './transaction.ts';
+import { TreeReader } from './tree-reader.ts';
+import { layOut } from './tx-pages.ts';
+import { LeafWalk } from './walk.ts';
+
+/** A file that grows is made longer than it needs by its own size at first, and by no more than this later on. */
+const GROWTH_MAX = 16 << 20;
 
 export interface EditOptions {
   /** Keeps the walk that opens the file polite. */
   pacer?: Pacer | undefined;
-  /** Writes new pages behind the last one alone. Then free pages need not be found, and nothing is walked or checked. */
+  /** No page is free: new ones go behind the last one. Then nothing is walked or checked. */
   isAppendOnly?: boolean;
+  /** Makes the file longer ahead of need, so that a commit seldom changes its size. */
+  isGrowing?: boolean;
+  /** How much of the file may stay in memory for look-ups. */
+  cacheBytes?: number | undefined;
 }
 
 /**
@@ -50,29 +59,72 @@ export async function editBolt(
   }
 }
 
+/** A state that stays as it is. */
+export interface HeldState {
+  readonly meta: Meta;
+  /** By page: 0 where the state needs it. */
+  readonly unneeded: Uint8Array;
+  /** Its pages may be used again. */
+  release(): void;
+}
+
+/** Pages that were given back by one transaction while older states were held. */
+interface Given {
+  txid: bigint;
+  runs: readonly PageRun[];
+}
+
+/** What `BoltEditor.open` found. */
+interface Opened {
+  disk: Disk;
+  fd: number;
+  source: FileSource;
+  file: BoltFile;
+  free: FreePages;
+  options: EditOptions;
+}
+
 /**
  * A database that is open for changes; `close` it. Nobody else may write to the file meanwhile: hold its lock.
  * The file must end with its last page: cut a snapshot's trailer off first. Memory: one byte a page, the page
- * windows, and what one transaction changes.
+ * windows and the pages kept, and what one transaction changes.
  */
 export class BoltEditor {
   readonly #disk: Disk;
   readonly #fd: number;
   readonly #source: FileSource;
   readonly #free: FreePages;
+  readonly #pages: PageFile;
+  readonly #checker: PageChecker;
+  readonly #isGrowing: boolean;
+  /** Reads the live state. */
+  readonly reader: TreeReader;
   #live: Meta;
+  #neededCount: number;
+  #fileSize: number;
+  /** Top-level buckets of the live state by label, once they were asked for. */
+  #buckets: Map<string, Bucket> | undefined;
   /** Pages of the stored freelist, which the first commit makes obsolete. */
   #freelist: PageRun | undefined;
   #transaction: BoltTransaction | undefined;
-  /** Set during a commit: when it fails, nobody knows what reached the disk. */
+  /** From the start of a commit until it is durable: when it fails, nobody knows what reached the disk. */
   #isInDoubt = false;
+  readonly #holds = new Set<HeldState>();
+  /** Ascending. */
+  #given: Given[] = [];
 
-  private constructor(disk: Disk, fd: number, source: FileSource, file: BoltFile, free: FreePages) {
+  private constructor({ disk, fd, source, file, free, options }: Opened) {
     this.#disk = disk;
     this.#fd = fd;
     this.#source = source;
     this.#live = file.live;
     this.#free = free;
+    this.#neededCount = free.neededCount;
+    this.#fileSize = Math.max(source.size, options.isGrowing ? file.sizeBytes : 0);
+    this.#isGrowing = options.isGrowing ?? false;
+    this.#pages = new PageFile(this.#growingSource(), file.live.pageSize, file.live.pageLimit);
+    this.#checker = new PageChecker({ file: source.name, claims: undefined });
+    this.reader = new TreeReader(this.#pages, this.#checker, options.cacheBytes);
     if (file.live.freelist !== undefined) {
       const page = new Page();
       file.pages.load(file.live.freelist, page);
@@ -94,7 +146,10 @@ export class BoltEditor {
       // The live meta may be the last thing a killed process wrote. It must be durable before the pages that only
       // the older one reaches are overwritten.
       if (!options.isAppendOnly) disk.sync(fd);
-      return new BoltEditor(disk, fd, source, file, free);
+      // A copy may have lost pages at its end that nothing needs; a view of it has them.
+      const size = file.live.pageLimit * file.live.pageSize;
+      if (options.isGrowing && source.size < size) disk.truncate(fd, size);
+      return new BoltEditor({ disk, fd, source, file, free, options });
     } catch (error) {
       source.close();
       if (fd !== undefined) disk.close(fd);
@@ -102,64 +157,143 @@ export class BoltEditor {
     }
   }
 
+  /** The file as it is now; it grows by what is committed. */
+  #growingSource(): Source {
+    const file = this.#source;
+    const sizeNow = (): number => Math.max(file.size, this.#live.pageLimit * this.#live.pageSize);
+    return {
+      name: file.name,
+      get size() {
+        return sizeNow();
+      },
+      readInto: (offset, into) => file.readInto(offset, into),
+      readAhead: () => file.readAhead(),
+      close() {},
+    };
+  }
+
   /** The meta of the last commit. */
   get live(): Meta {
     return this.#live;
+  }
+
+  /** Pages that the last commit needs, metas included. */
+  get neededCount(): number {
+    return this.#neededCount;
+  }
+
+  /** A top-level bucket of the last commit, for `reader`. */
+  bucket(label: string): Bucket | undefined {
+    this.#buckets ??= new Map(this.#readBuckets());
+    return this.#buckets.get(label);
+  }
+
+  *#readBuckets(): Generator<[string, Bucket]> {
+    this.#checker.bucket = '';
+    const walk = new LeafWalk(this.#pages, this.#live.root, this.#checker);
+    for (let leaf = walk.next(); leaf; leaf = walk.next()) {
+      for (let i = 0; i < leaf.count; i++) {
+        const bucket = describeBucket(leaf, i, this.#checker);
+        if (bucket) yield [bucket.label, bucket];
+      }
+    }
+  }
+
+  /** Keeps the state of the last commit whole until it is released. */
+  hold(): HeldState {
+    const meta = this.#live;
+    const held: HeldState = {
+      meta,
+      unneeded: this.#free.unneeded(meta.pageLimit),
+      release: () => {
+        if (this.#holds.delete(held)) this.#giveUnheld();
+      },
+    };
+    this.#holds.add(held);
+    return held;
+  }
+
+  /** Frees what no held state needs. */
+  #giveUnheld(): void {
+    const isHeld = ({ txid }: Given): boolean => [...this.#holds].some(({ meta }) => meta.txid < txid);
+    for (const given of this.#given) {
+      if (!isHeld(given)) for (const run of given.runs) this.#free.give(run);
+    }
+    this.#given = this.#given.filter(isHeld);
   }
 
   /** Starts a transaction; there is one at a time. */
   begin(): BoltTransaction {
     if (this.#transaction?.isOpen) throw new ToolError('unexpected', 'a transaction is open already');
     if (this.#isInDoubt)
-      throw new ToolError('unexpected', 'a commit failed: close the database and open it again');
+      throw new ToolError(
+        'unexpected',
+        'a commit has not ended, or failed: close the database and open it again',
+      );
     this.#transaction = new BoltTransaction({
       live: this.#live,
-      pages: this.#pageFile(),
+      pages: this.#pages,
       free: this.#free,
-      commit: (settle) => this.#commit(settle),
+      cache: this.reader.cache,
+      commit: (settle) => {
+        for (const _ of this.#commit(settle)) this.#disk.sync(this.#fd);
+        return this.#live;
+      },
+      startCommit: async (settle) => {
+        for (const _ of this.#commit(settle)) await this.#disk.startDataSync(this.#fd);
+        return this.#live;
+      },
     });
     return this.#transaction;
   }
 
-  /** The file as it is now; it grew by what was committed. */
-  #pageFile(): PageFile {
-    const { pageSize, pageLimit } = this.#live;
-    const file = this.#source;
-    const source: Source = {
-      name: file.name,
-      size: Math.max(file.size, pageLimit * pageSize),
-      readInto: (offset, into) => file.readInto(offset, into),
-      close() {},
-    };
-    return new PageFile(source, pageSize, pageLimit);
-  }
-
-  #commit(settle: () => Change | undefined): Meta {
+  /** Stops wherever what was written so far must become durable before it goes on. */
+  *#commit(settle: () => Change | undefined): Generator<undefined, void> {
     this.#isInDoubt = true;
     const change = settle();
-    if (change) this.#write(change);
+    if (change) {
+      const meta = this.#nextMeta(change.root);
+      this.#writePages(change);
+      yield;
+      this.#disk.write(this.#fd, encodeMetaPage(meta), meta.page * meta.pageSize);
+      yield;
+      this.#goLive(meta, change);
+    }
     this.#isInDoubt = false;
-    return this.#live;
   }
 
-  #write(change: Change): void {
+  #nextMeta(root: number): Meta {
     const { pageSize, sequence } = this.#live;
     const page = 1 - this.#live.page;
     let txid = this.#live.txid + 1n;
     if (txid % 2n !== BigInt(page)) txid++;
-    const { pageLimit } = this.#free;
-    const meta: Meta = { page, pageSize, root: change.root, sequence, freelist: undefined, pageLimit, txid };
+    return { page, pageSize, root, sequence, freelist: undefined, pageLimit: this.#free.pageLimit, txid };
+  }
 
-    for (const { id, bytes } of layOut(change.writes, pageSize))
-      this.#disk.write(this.#fd, bytes, id * pageSize);
-    this.#disk.sync(this.#fd);
-    this.#disk.write(this.#fd, encodeMetaPage(meta), page * pageSize);
-    this.#disk.sync(this.#fd);
+  #writePages({ writes }: Change): void {
+    const { pageSize, pageLimit } = this.#live;
+    const needed = this.#free.pageLimit * pageSize;
+    if (this.#isGrowing && needed > this.#fileSize) {
+      this.#fileSize = needed + Math.ceil(Math.min(needed, GROWTH_MAX) / pageSize) * pageSize;
+      this.#disk.truncate(this.#fd, this.#fileSize);
+    }
+    for (const { id, bytes } of layOut(writes, pageSize)) this.#disk.write(this.#fd, bytes, id * pageSize);
+    this.#pages.renew(pageLimit);
+  }
 
+  #goLive(meta: Meta, { writes, released }: Change): void {
     this.#live = meta;
-    for (const { id, count } of change.released) this.#free.give(id, count);
-    if (this.#freelist) this.#free.give(this.#freelist.id, this.#freelist.count);
+    this.#pages.renew(meta.pageLimit);
+    this.#buckets = undefined;
+    const runs = this.#freelist ? [...released, this.#freelist] : released;
     this.#freelist = undefined;
+    for (const { id } of released) this.reader.cache.forget(id);
+    for (const run of writes) this.#free.keep(run);
+    if (this.#holds.size > 0) {
+      for (const run of runs) this.#free.hold(run);
+      this.#given.push({ txid: meta.txid, runs });
+    } else for (const run of runs) this.#free.give(run);
+    this.#neededCount = this.#free.neededCount;
   }
 
   /** Ends the transaction that is open, without a commit. */
@@ -194,157 +328,4 @@ async function claimBucket(file: BoltFile, bucket: Bucket, pacer: Pacer, depth =
       await pacer.rest(file.claims.pageLimit - file.claims.count(CLAIM.none), file.claims.pageLimit);
   }
   for (const inner of nested) await claimBucket(file, inner, pacer, depth + 1);
-}
-
-/** What a transaction changed. */
-interface Change {
-  writes: PageWrite[];
-  released: PageRun[];
-  /** Page of the new root. */
-  root: number;
-}
-
-interface TransactionOptions {
-  /** The state it starts from. */
-  live: Meta;
-  pages: PageFile;
-  free: FreePages;
-  /** Makes durable what `settle` gives, and gives the live meta. */
-  commit(settle: () => Change | undefined): Meta;
-}
-
-/** A bucket that was asked for. */
-interface OpenBucket {
-  name: Uint8Array;
-  sequence: bigint;
-  tree: Tree;
-  bucket: TransactionBucket;
-}
-
-/** Changes that come to be together, or not at all. */
-export class BoltTransaction {
-  readonly #options: TransactionOptions;
-  readonly #pages: TransactionPages;
-  readonly #root: Tree;
-  /** Buckets that were asked for, by name in `latin1`. */
-  readonly #buckets = new Map<string, OpenBucket>();
-  #isOpen = true;
-
-  constructor(options: TransactionOptions) {
-    this.#options = options;
-    this.#pages = new TransactionPages(options.pages, options.free);
-    this.#root = new Tree(this.#pages, options.live.root);
-  }
-
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
-  /** A top-level bucket, or undefined when there is none of that name. */
-  bucket(name: Uint8Array): TransactionBucket | undefined {
-    this.assertOpen();
-    const known = this.#buckets.get(labelOf(name));
-    if (known) return known.bucket;
-    const element = this.#root.find(name);
-    if (!element) return undefined;
-    const value = valueOf(element);
-    const { root, sequence } = BUCKET_HEADER.decode(value);
-    const inline = (): Node =>
-      Node.ofPage(inlinePage(value.subarray(BUCKET_HEADER.size), { id: 0, offset: 0 }), this.#pages.file);
-    return this.#keep({ name, sequence, tree: new Tree(this.#pages, root === 0n ? inline() : Number(root)) });
-  }
-
-  /** A top-level bucket, which is made when there is none of that name. */
-  ensureBucket(name: Uint8Array): TransactionBucket {
-    const found = this.bucket(name);
-    if (found) return found;
-    assertKey(name);
-    const root = new Node(true);
-    root.isDirty = true;
-    return this.#keep({ name, sequence: 0n, tree: new Tree(this.#pages, root) });
-  }
-
-  #keep(open: Omit<OpenBucket, 'bucket'>): TransactionBucket {
-    const bucket = new TransactionBucket(this, open.tree);
-    this.#buckets.set(labelOf(open.name), { ...open, name: new Uint8Array(open.name), bucket });
-    return bucket;
-  }
-
-  /**
-   * Makes the changes durable and gives the live meta; without changes nothing is written. The transaction is over
-   * then, also when it throws; after that nobody knows which state the disk has, and the editor takes no other one.
-   */
-  commit(): Meta {
-    this.assertOpen();
-    this.#isOpen = false;
-    return this.#options.commit(() => this.#settle());
-  }
-
-  #settle(): Change | undefined {
-    for (const { name, sequence, tree } of this.#buckets.values()) {
-      if (tree.isDirty) this.#root.put(name, tree.writeBucket(sequence), ELEMENT_BUCKET);
-    }
-    if (!this.#root.isDirty) return undefined;
-    const root = this.#root.write();
-    const { writes, released } = this.#pages;
-    return { writes, released, root };
-  }
-
-  /** Forgets the changes. */
-  discard(): void {
-    this.#isOpen = false;
-  }
-
-  /** Throws when it was committed or discarded. */
-  assertOpen(): void {
-    if (!this.#isOpen) throw new ToolError('unexpected', 'the transaction is over');
-  }
-}
-
-/** A top-level bucket inside a transaction. */
-export class TransactionBucket {
-  readonly #tx: BoltTransaction;
-  readonly #tree: Tree;
-
-  constructor(tx: BoltTransaction, tree: Tree) {
-    this.#tx = tx;
-    this.#tree = tree;
-  }
-
-  /** How much of a page a split fills, 0.1…1; 0.5 at first. Keys that come in ascending order pack well with more. */
-  set fill(share: number) {
-    this.#tree.fill = Math.min(1, Math.max(0.1, share));
-  }
-
-  /** A copy of the value of `key`; undefined when there is none, or when it is a bucket. */
-  get(key: Uint8Array): Uint8Array | undefined {
-    this.#tx.assertOpen();
-    const element = this.#tree.find(key);
-    return element && element.flags !== ELEMENT_BUCKET ? valueOf(element).slice() : undefined;
-  }
-
-  /** Sets the value of `key`; both are copied. Throws `bolt.key` for sizes that bbolt does not take. */
-  put(key: Uint8Array, value: Uint8Array): void {
-    this.#tx.assertOpen();
-    assertKey(key);
-    if (value.length > VALUE_SIZE_MAX)
-      throw new ToolError('bolt.key', `a value of ${value.length} bytes is too large`);
-    this.#tree.put(key, value, 0);
-  }
-
-  /** Removes `key`. Gives whether it was there. */
-  delete(key: Uint8Array): boolean {
-    this.#tx.assertOpen();
-    return this.#tree.delete(key);
-  }
-}
-
-const labelOf = (name: Uint8Array): string => Buffer.from(name).toString('latin1');
-
-function assertKey(key: Uint8Array): void {
-  if (key.length > 0 && key.length <= KEY_SIZE_MAX) return;
-  throw new ToolError(
-    'bolt.key',
-    `a key of ${key.length} bytes is not possible, it has 1 to ${KEY_SIZE_MAX}`,
-  );
 }

@@ -66,8 +66,8 @@ export class LeafWalk {
       if (this.#levels.length + 1 === this.depth && !this.#pages.holds(branch.childId(index)))
         this.#loadRun(branch, index);
       const page = this.#visit(branch.childId(index), {
-        low: branchKey(branch, index),
-        high: index + 1 < branch.count ? branchKey(branch, index + 1) : range.high,
+        low: branch.branchKey(index),
+        high: index + 1 < branch.count ? branch.branchKey(index + 1) : range.high,
       });
       if (page) return page;
     }
@@ -78,7 +78,7 @@ export class LeafWalk {
   #firstOf(branch: Page): number {
     if (!this.#from) return 0;
     let first = 0;
-    for (let i = 1; i < branch.count && compareBytes(branchKey(branch, i), this.#from) <= 0; i++) first = i;
+    for (let i = 1; i < branch.count && compareBytes(branch.branchKey(i), this.#from) <= 0; i++) first = i;
     return first;
   }
 
@@ -144,9 +144,4 @@ export class LeafWalk {
       );
     }
   }
-}
-
-function branchKey(branch: Page, index: number): Uint8Array {
-  const start = branch.branchKeyStart(index);
-  return branch.bytes.subarray(start, start + branch.branchKeySize(index));
 }

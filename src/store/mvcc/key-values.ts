@@ -95,6 +95,11 @@ export class KeyValues {
     return this.#compaction?.isFinished ? undefined : this.#compaction;
   }
 
+  /** Keys that have a record, also those that were deleted since the last compaction. */
+  get keyCount(): number {
+    return this.#keys.size;
+  }
+
   /** Each live key that has a lease. */
   leased(): Iterable<[key: string, lease: bigint]> {
     return this.#keys.leased();

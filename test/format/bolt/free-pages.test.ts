@@ -26,9 +26,9 @@ test('the lowest run that is long enough, then the high-water mark', () => {
 test('pages that were given are taken again, also new ones, in one run with their neighbours', () => {
   const free = freePages([2, 3, 4], 5);
   assert.equal(free.take(2), 5);
-  free.give(6, 1);
-  free.give(4, 1);
-  free.give(5, 1);
+  free.give({ id: 6, count: 1 });
+  free.give({ id: 4, count: 1 });
+  free.give({ id: 5, count: 1 });
   assert.equal(free.take(3), 4);
   assert.equal(free.pageLimit, 7);
 });
@@ -57,7 +57,7 @@ test('no page is given out twice', (t) => {
   for (let i = 0; i < 5000; i++) {
     if (runs.length > 0 && random.chance(0.5)) {
       const { id, count } = runs.splice(random.below(runs.length), 1)[0]!;
-      free.give(id, count);
+      free.give({ id, count });
       for (let at = id; at < id + count; at++) used.delete(at);
       continue;
     }
@@ -69,4 +69,37 @@ test('no page is given out twice', (t) => {
     }
     runs.push({ id, count });
   }
+});
+
+test('pages are counted, and told apart by whether the live state needs them', () => {
+  const free = freePages([2, 3, 4], 8);
+  assert.equal(free.neededCount, 5);
+  assert.deepEqual([...free.unneeded(8)], [0, 0, 0, 0, 0, 1, 1, 1]);
+  const run = { id: free.take(2), count: 2 };
+  const beyond = { id: free.take(3), count: 3 };
+  assert.deepEqual([run.id, beyond.id], [5, 8]);
+  // The live state does not need them yet, whatever is taken.
+  assert.ok(
+    free
+      .unneeded(8)
+      .subarray(5)
+      .every((state) => state !== 0),
+  );
+  free.keep(run);
+  free.keep(beyond);
+  free.hold({ id: 2, count: 2 });
+  assert.equal(free.neededCount, 8);
+  assert.deepEqual(
+    Array.from(free.unneeded(11), (state) => Number(state !== 0)),
+    [0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0],
+  );
+});
+
+test('pages that are held are not taken before they are given', () => {
+  const free = freePages([2, 3, 4], 5);
+  free.hold({ id: 3, count: 1 });
+  assert.equal(free.take(1), 5);
+  free.give({ id: 3, count: 1 });
+  assert.equal(free.take(1), 3);
+  assert.equal(free.neededCount, 5);
 });

@@ -10,14 +10,13 @@ import { openFile, startOf } from '../../../bytes/source.ts';
 import { CorruptError } from '../../../errors.ts';
 import { CONF_CHANGE_TYPE, confChange, ENTRY_TYPE } from '../../../format/proto/raftpb.ts';
 import { encodeMember, type Member } from '../../../format/proto/member-json.ts';
-import type { Zeros } from '../../../format/proto/field.ts';
-import { encodeSnapFile, formatSnapName, readSnapFile } from '../../../format/snap/file.ts';
-import { encodeV2Store } from '../../../format/snap/v2store.ts';
+import { formatSnapName, readSnapFile } from '../../../format/snap/file.ts';
 import { listSegments, LogReader } from '../../../format/wal/log.ts';
 import { formatSegmentName } from '../../../format/wal/name.ts';
 import { SegmentWriter } from '../../../format/wal/writer.ts';
-import { compareVersions, type Version } from '../../../store/schema/buckets.ts';
-import { confStateOf, type RestoredCluster } from './cluster.ts';
+import type { Version } from '../../../store/schema/buckets.ts';
+import { snapBytes, snapPath, v2StoreBytes, zerosOf } from '../../../store/snap-file.ts';
+import { confStateOf, type RestoredCluster } from '../../../store/cluster-plan.ts';
 import { RESTORE_TERM } from './edits.ts';
 
 const SNAP_MODE = 0o666;
@@ -40,21 +39,12 @@ export function writeMemberFiles(disk: Disk, files: MemberFiles): void {
   proveSnap(files);
 }
 
-function zerosOf(target: Version): Zeros {
-  return compareVersions(target, '3.7') < 0 ? 'write' : 'omit';
-}
-
 function writeSnap(disk: Disk, { cluster, target, snapDir }: MemberFiles): void {
   const { members } = cluster;
   const place = { term: RESTORE_TERM, index: members.length };
-  const style = compareVersions(target, '3.6') < 0 ? 'live' : 'rebuilt';
-  const data = encodeV2Store({ members, removedMembers: [] }, { style });
-  const bytes = encodeSnapFile(
-    { data, metadata: { confState: confStateOf(members), ...place } },
-    { zeros: zerosOf(target) },
-  );
-  const path = join(snapDir, formatSnapName(place));
-  const fd = disk.create(path, SNAP_MODE);
+  const data = v2StoreBytes({ members, removedMembers: [] }, target);
+  const bytes = snapBytes({ ...place, confState: confStateOf(members), data }, zerosOf(target));
+  const fd = disk.create(snapPath(snapDir, place), SNAP_MODE);
   try {
     disk.write(fd, bytes, 0);
     disk.sync(fd);
