@@ -31,6 +31,8 @@ interface Plan {
   entries: Entry[];
   byNumber: Map<number, Entry>;
   always: Entry[];
+  /** Those that have a value also when they are not on the wire. */
+  implicit: Entry[];
 }
 
 interface Entry {
@@ -76,7 +78,8 @@ function planOf(name: string, fields: Fields): Plan {
   const byNumber = new Map(entries.map((entry) => [entry.field.number, entry]));
   if (byNumber.size !== entries.length) throw new TypeError(`${name} uses a field number twice`);
   const always = entries.filter(({ field }) => field.presence === 'always');
-  return { name, entries, byNumber, always };
+  const implicit = entries.filter(({ field }) => field.isRepeated || field.presence === 'implicit');
+  return { name, entries, byNumber, always, implicit };
 }
 
 function rivalsOf(fields: Fields, key: string): string[] {
@@ -103,11 +106,8 @@ function decodeFields(plan: Plan, cursor: Cursor, depth: number, into: Loose): L
   checkDepth(cursor, depth);
   const seen: string[] = [];
   const unknown: Uint8Array[] = [];
-  for (const { key, field } of plan.entries) {
-    if (into[key] !== undefined) continue;
-    if (field.isRepeated) into[key] = [];
-    else if (field.presence === 'implicit') into[key] = zeroOf(field.kind);
-  }
+  for (const { key, field } of plan.implicit)
+    if (into[key] === undefined) into[key] = field.isRepeated ? [] : zeroOf(field.kind);
   while (cursor.remaining > 0) {
     const start = cursor.at;
     const tag = readTag(cursor);

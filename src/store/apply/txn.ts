@@ -35,7 +35,12 @@ export interface KeySpace {
 }
 
 /** Of the answers within an answer, etcd fills in nothing but the revision. */
-const headerAt = (revision: number): ResponseHeader => ({ clusterId: 0n, memberId: 0n, revision, raftTerm: 0 });
+const headerAt = (revision: number): ResponseHeader => ({
+  clusterId: 0n,
+  memberId: 0n,
+  revision,
+  raftTerm: 0,
+});
 const NOTHING = new Uint8Array();
 
 export function applyPut(space: KeySpace, request: PutRequest): PutResponse {

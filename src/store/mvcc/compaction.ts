@@ -58,8 +58,7 @@ export class Compaction {
 
   #collect(): void {
     const end = Math.min(this.#nextId + KEYS_A_STEP, this.#keys.idCount);
-    for (; this.#nextId < end; this.#nextId++)
-      this.#keys.compact(this.#nextId, this.revision, this.#dropped);
+    for (; this.#nextId < end; this.#nextId++) this.#keys.compact(this.#nextId, this.revision, this.#dropped);
     const isRoundOver = this.#dropped.count >= REVISIONS_A_ROUND || this.#nextId >= this.#keys.idCount;
     this.#isDeleting = isRoundOver && this.#dropped.count > 0;
   }

@@ -28,7 +28,8 @@ export async function indexRecords(backend: BackendView, pacer: Pacer): Promise<
   for (const { key, value } of backend.scan('key')) {
     const problem = record.decodeRevision(key, 0, key.length) ?? record.decodeValue(value, 0, value.length);
     if (problem) throw malformed(problem);
-    if (record.sub > SUB_MAX) throw malformed(`a sub revision is ${record.sub}, more changes than a transaction makes`);
+    if (record.sub > SUB_MAX)
+      throw malformed(`a sub revision is ${record.sub}, more changes than a transaction makes`);
     // The record of a bump has no key, and no server gives it to anybody; compactions know it as a key without a name.
     read.keys.add(record, value, record.keyStart, record.keyEnd);
     if (++count % RECORDS_A_LOOK === 0 && pacer.isDue()) await pacer.rest();

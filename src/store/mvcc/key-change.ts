@@ -86,7 +86,15 @@ export class KeyChange {
     const lease = keys.leaseOf(id);
     const record = this.#next(true);
     record.createRevision = record.version = record.leaseLow = record.leaseHigh = 0;
-    const parts = { key, createRevision: 0, modRevision: 0, version: 0, value: NOTHING, leaseLow: 0, leaseHigh: 0 };
+    const parts = {
+      key,
+      createRevision: 0,
+      modRevision: 0,
+      version: 0,
+      value: NOTHING,
+      leaseLow: 0,
+      leaseHigh: 0,
+    };
     if (this.#store.isHeard)
       this.#tell(latin1(key), id, encodeKeyValue({ ...parts, modRevision: this.#main }));
     backend.put('key', encodeRevision(this.#main, record.sub, true), encodeKeyValue(parts));

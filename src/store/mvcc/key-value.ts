@@ -7,7 +7,14 @@ import { CorruptError } from '../../errors.ts';
 import { RecordView } from './record.ts';
 
 /** Tags of the fields; all fit a byte. */
-const TAG = { key: 0x0a, createRevision: 0x10, modRevision: 0x18, version: 0x20, value: 0x2a, lease: 0x30 } as const;
+const TAG = {
+  key: 0x0a,
+  createRevision: 0x10,
+  modRevision: 0x18,
+  version: 0x20,
+  value: 0x2a,
+  lease: 0x30,
+} as const;
 
 /** Records are kept by the thousand until a commit has written them. */
 const slab = new Slab();

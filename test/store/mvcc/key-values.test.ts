@@ -71,8 +71,7 @@ function liveOf(keys: KeyValues): string[] {
   return keys
     .range(rangeOf(text('\0'), text('\0')))
     .map(
-      ({ key, createRevision, modRevision, version }) =>
-        `${key} ${createRevision} ${modRevision} ${version}`,
+      ({ key, createRevision, modRevision, version }) => `${key} ${createRevision} ${modRevision} ${version}`,
     );
 }
 
