@@ -80,7 +80,10 @@ export class Channel {
       createConnection: () => socket,
     });
     // An alert of TLS behind the handshake, such as for a certificate that is missing, reaches the socket alone.
-    socket.on('error', (error) => session.destroy(error));
+    socket.on('error', (error) => {
+      session.destroy(error);
+      socket.destroy();
+    });
     const channel = new Channel(endpoint, session, options);
     channel.#keepAlive();
     let timer: NodeJS.Timeout | undefined;
@@ -226,5 +229,6 @@ function parseEndpoint(endpoint: string): Target {
 function describe(error: Error): string {
   // A host with several addresses fails with an error for each, and no text of its own.
   if (error instanceof AggregateError) return error.errors.map((each: Error) => each.message).join('; ');
-  return error.message;
+  // OpenSSL's texts name its source files besides.
+  return (error as { reason?: string }).reason ?? error.message;
 }
