@@ -168,12 +168,20 @@ test('a database that lies behind the log, or before its end, is refused', async
   let member = await openAt(dataDir, limits);
   copyFileSync(databaseOf(dataDir), join(root, 'db'));
   await putKeys(member, 'k', 200);
-  await takeSnapshot(member);
+  const index = await takeSnapshot(member);
   assert.ok(member.log.purge().segments.length > 2);
   await member.release();
   copyFileSync(databaseOf(dataDir), join(root, 'newer'));
   copyFileSync(join(root, 'db'), databaseOf(dataDir));
   await assertRefused(dataDir, 'log.start');
+  // Unless a leader had sent it with the snapshot.
+  const received = join(dataDir, 'member', 'snap', `${index.toString(16).padStart(16, '0')}.snap.db`);
+  copyFileSync(join(root, 'newer'), received);
+  const again = await openAt(dataDir, limits);
+  assert.equal(again.applier.keys.revision, 201);
+  assert.ok(!existsSync(received));
+  await again.release();
+  await assertSound(dataDir);
 
   const short = join(root, 'short');
   member = await openAt(short, limits);
