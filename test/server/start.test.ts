@@ -150,6 +150,26 @@ test('what cannot be served is refused, and nothing is changed', async (t) => {
   await assertRefused(logless, 'log.start');
 });
 
+test('authentication that only the log enables is seen', async (t) => {
+  const root = scratch(t);
+  const dataDir = join(root, 'data');
+  const member = await openAt(dataDir);
+  copyFileSync(databaseOf(dataDir), join(root, 'db'));
+  const user = { name: 'root', options: { noPassword: true } };
+  const requests = [
+    { authUserAdd: user },
+    { authRoleAdd: { name: 'root' } },
+    { authUserGrantRole: { user: 'root', role: 'root' } },
+    { authEnable: {} },
+  ];
+  await beginAll(member, requests)();
+  await member.release();
+  copyFileSync(join(root, 'db'), databaseOf(dataDir));
+  await assert.rejects(openAt(dataDir), codeOf('server.auth'));
+  await assert.rejects(openAt(dataDir), codeOf('server.auth'));
+  await assertSound(dataDir);
+});
+
 test('a directory that somebody has locked is refused', async (t) => {
   const dataDir = copyFixture(scratch(t), '3.6');
   const lock = await lockExclusive(databaseOf(dataDir), { timeoutMs: 1 });
