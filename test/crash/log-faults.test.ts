@@ -72,7 +72,7 @@ for (const [what, plant] of [
 ] as const) {
   describe(`in ${what} each file operation`, () => {
     for (const [name, faultAt] of FAULTS) {
-      test(`${name}`, async (t) => {
+      test(name, async (t) => {
         const root = scratch(t);
         const base = plant(root);
         const runIn = async (number: number, fault: Fault | undefined) => {
