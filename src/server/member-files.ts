@@ -62,7 +62,14 @@ function readSchema(path: string): SchemaState {
   try {
     const small = BUCKETS.filter((name) => name !== 'key' && name !== 'lease');
     const rows = new Map(small.map((name) => [name, readRows(database.bolt, name)]));
-    return decodeSchema(rows, { file: path });
+    const schema = decodeSchema(rows, { file: path });
+    // A backend would make what is missing, and all keys would be gone without a word.
+    if (schema.consistentIndex !== undefined && !database.bolt.bucket('key')) {
+      throw new CorruptError('schema.bucket', `${path} has applied entries, but holds no bucket "key"`, {
+        where: { file: path },
+      });
+    }
+    return schema;
   } finally {
     database.close();
   }

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { realDisk } from '../../src/bytes/disk.ts';
@@ -7,6 +15,7 @@ import { lockExclusive } from '../../src/bytes/lock.ts';
 import { verify } from '../../src/check/verify.ts';
 import { CorruptError, ToolError } from '../../src/errors.ts';
 import { listSegments } from '../../src/format/wal/log.ts';
+import { buildDatabase } from '../store/database-builder.ts';
 import { differingRows, readDatabaseRows } from '../support/database-rows.ts';
 import { copyFixture, copyMember, editRows, endOf, treeOf } from '../support/member-copy.ts';
 import { unpacked } from '../support/fixtures.ts';
@@ -224,6 +233,12 @@ test('a damaged directory is refused with what verify finds in it', async (t) =>
     return true;
   });
   assert.ok(said.some(({ level }) => level === 'warn'));
+});
+
+test('a database without the bucket of its keys is damaged, not empty', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  writeFileSync(databaseOf(dataDir), buildDatabase({ buckets: { key: undefined } }));
+  await assertRefused(dataDir, 'schema.bucket');
 });
 
 test('a write that was cut short is cut off, and a copy kept', async (t) => {
