@@ -11,7 +11,7 @@ import { ask, BUILT_VERSIONS, etcdctl, getAll, parseEtcdJson, skipReason } from 
 import type { EtcdServer, ToolResult, Version } from './etcd.ts';
 import { SCRIPTS } from './etcdctl-scripts.ts';
 import type { Script, Step } from './etcdctl-scripts.ts';
-import { isSoak, startBoth, subjectSkip } from './subject.ts';
+import { isOurs, isSoak, startBoth, subjectSkip } from './subject.ts';
 
 const DIFFERENCES_SHOWN = 6;
 
@@ -162,6 +162,21 @@ test(
     await until(['m/2=value of m/2', 'm/3=later']);
     control.abort();
     await mirroring;
+  },
+);
+
+test(
+  'adding a member is refused in words that say why',
+  {
+    skip: subjectSkip || (!isOurs && 'real etcd would wait for the new member'),
+  },
+  async (t) => {
+    const { subject } = await startBoth(t, scratch(t));
+    const args = ['member', 'add', 'second', '--peer-urls=http://127.0.0.1:1'];
+    const { code, stderr } = await etcdctl('3.6', args, { endpoint: subject.endpoint });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /one member/);
+    assert.match((await ask(subject, ['member', 'list'])).stdout, /^[^\n]+\n$/);
   },
 );
 
