@@ -3,7 +3,8 @@
  * whoever wants to go on connects again.
  */
 import { type ClientHttp2Session, connect } from 'node:http2';
-import { connect as connectSocket } from 'node:net';
+import { connect as connectSocket, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { UsageError } from '../errors.ts';
 import { RpcError, STATUS } from '../rpc/status.ts';
 import { formatTimeout } from '../rpc/timeout.ts';
@@ -41,7 +42,8 @@ export interface ChannelOptions {
 interface Target {
   authority: string;
   isSecure: boolean;
-  path?: string;
+  /** Where to connect to. */
+  to: { host: string; port: number } | { path: string };
 }
 
 export class Channel {
@@ -68,14 +70,19 @@ export class Channel {
 
   /** Connects to `http://host:port`, `https://host:port`, `host:port` or `unix:/path`; UNAVAILABLE when it cannot. */
   static async connect(endpoint: string, options: ChannelOptions = {}): Promise<Channel> {
-    const { authority, isSecure, path } = parseEndpoint(endpoint);
-    const { tls = {}, timeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
+    const target = parseEndpoint(endpoint);
+    const { timeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
     signal?.throwIfAborted();
-    const session = connect(authority, {
+    const socket = openSocket(target, options.tls);
+    const session = connect(target.authority, {
       maxSessionMemory: SESSION_MEMORY_MB,
       settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
-      ...(path === undefined ? {} : { createConnection: () => connectSocket(path) }),
-      ...(isSecure ? { ca: tls.ca, cert: tls.cert, key: tls.key, rejectUnauthorized: !tls.isInsecure } : {}),
+      createConnection: () => socket,
+    });
+    // An alert of TLS behind the handshake, such as for a certificate that is missing, reaches the socket alone.
+    socket.on('error', (error) => {
+      session.destroy(error);
+      socket.destroy();
     });
     const channel = new Channel(endpoint, session, options);
     channel.#keepAlive();
@@ -187,9 +194,24 @@ export class Channel {
   }
 }
 
+function openSocket({ to, isSecure }: Target, tls: ChannelTls = {}): Socket {
+  if (!isSecure) return connectSocket({ ...to, noDelay: true });
+  const { ca, cert, key, isInsecure } = tls;
+  const isNamed = 'host' in to && isIP(to.host) === 0;
+  return connectTls({
+    ...to,
+    ...(isNamed ? { servername: to.host } : {}),
+    ALPNProtocols: ['h2'],
+    ca,
+    cert,
+    key,
+    rejectUnauthorized: !isInsecure,
+  });
+}
+
 function parseEndpoint(endpoint: string): Target {
   const unix = /^unix:(?:\/\/)?(.+)$/.exec(endpoint);
-  if (unix) return { authority: 'http://localhost', isSecure: false, path: unix[1]! };
+  if (unix) return { authority: 'http://localhost', isSecure: false, to: { path: unix[1]! } };
   const text = /^[a-z]+:\/\//i.test(endpoint) ? endpoint : `http://${endpoint}`;
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol) || url.hostname === '') {
@@ -197,11 +219,16 @@ function parseEndpoint(endpoint: string): Target {
       hint: 'an endpoint is http://host:port, https://host:port or host:port',
     });
   }
-  return { authority: url.origin, isSecure: url.protocol === 'https:' };
+  const isSecure = url.protocol === 'https:';
+  const port = Number(url.port) || (isSecure ? 443 : 80);
+  // Brackets belong to the URL, not to an IPv6 address.
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  return { authority: url.origin, isSecure, to: { host, port } };
 }
 
 function describe(error: Error): string {
   // A host with several addresses fails with an error for each, and no text of its own.
   if (error instanceof AggregateError) return error.errors.map((each: Error) => each.message).join('; ');
-  return error.message;
+  // OpenSSL's texts name its source files besides.
+  return (error as { reason?: string }).reason ?? error.message;
 }

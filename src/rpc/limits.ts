@@ -31,7 +31,7 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Limits = {
   messageSizeMax: 1.5 * 1024 * 1024 + 512 * 1024,
-  streamsPerConnectionMax: 8192,
+  streamsPerConnectionMax: 4096,
   connectionsMax: 16_384,
   queuedBytesMax: 64 * 1024,
   unreadBytesMax: 64 * 1024,

@@ -55,7 +55,8 @@ export class Port {
       socket.destroy();
       return;
     }
-    socket.on('error', ignore);
+    // Under TLS, Node leaves it open.
+    socket.on('error', () => socket.destroy());
     this.#silent.set(socket, performance.now());
     socket.on('close', () => this.#silent.delete(socket));
     // At most a preface: whatever is longer, or differs, decides.
@@ -94,5 +95,3 @@ export class Port {
     for (const socket of this.#silent.keys()) socket.destroy();
   }
 }
-
-function ignore(): void {}

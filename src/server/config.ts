@@ -175,7 +175,6 @@ export function checkConfig(config: ServerConfig): void {
   checkHostUrls('--advertise-client-urls', config.advertiseClientUrls);
   if (config.listenClientUrls.length === 0) throw configError('there is no URL to listen on for clients');
   checkTimes(config);
-  if (config.target.kind === 'mount') checkMount(config.target);
   for (const url of config.listenClientHttpUrls) {
     if (!config.listenClientUrls.includes(url)) continue;
     throw configError(
@@ -217,12 +216,6 @@ function checkTimes({ heartbeatMs, electionMs }: ServerConfig): void {
     throw configError(
       `--election-timeout[${electionMs}ms] is too long, and should be set less than ${ELECTION_MS_MAX}ms`,
     );
-  }
-}
-
-function checkMount(target: Target & { kind: 'mount' }): void {
-  if (target.isScratch && target.revision !== undefined) {
-    throw configError('a scratch copy continues from the last revision, so it goes without --rev');
   }
 }
 

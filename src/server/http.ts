@@ -56,6 +56,12 @@ export const nothingHandler: HttpHandler = (request, response) => {
   fail(response, 404, '404 page not found');
 };
 
+/** While nothing can be said yet. */
+export const startingHandler: HttpHandler = (request, response) => {
+  takeBody(request, response);
+  fail(response, 503, 'the keys are not known yet');
+};
+
 interface Exchange {
   request: IncomingMessage;
   response: ServerResponse;

@@ -48,9 +48,11 @@ async function copy(from: string, to: string, { disk, pacer }: Tools): Promise<v
     for (let at = 0; at < source.size; at += chunk.length) {
       const part = chunk.subarray(0, Math.min(chunk.length, source.size - at));
       source.readInto(at, part);
-      disk.write(fd, part, at);
+      // A disk that is full takes a hole.
+      if (part.some((byte) => byte !== 0)) disk.write(fd, part, at);
       if (pacer.isDue()) await pacer.rest(at, source.size);
     }
+    disk.truncate(fd, source.size);
     disk.sync(fd);
   } finally {
     disk.close(fd);

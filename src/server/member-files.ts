@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { listNames } from '../bytes/directory.ts';
 import type { Pacer } from '../bytes/pacer.ts';
 import { openFile, startOf } from '../bytes/source.ts';
-import { CorruptError } from '../errors.ts';
+import { CorruptError, RefusedError } from '../errors.ts';
 import { parseSnapName, readSnapFile } from '../format/snap/file.ts';
 import { chooseSegments } from '../format/wal/name.ts';
 import { listSegments, type Segment } from '../format/wal/log.ts';
@@ -51,7 +51,7 @@ export async function readMemberFiles(paths: MemberPaths, pacer: Pacer): Promise
   const { segments } = listSegments(paths.walDir);
   const snapNames = listNames(paths.snapDir);
   const snaps = readSnaps(paths.snapDir, snapNames);
-  const known = { applied, snaps, walDir: paths.walDir };
+  const known = { applied, snaps, snapNames, walDir: paths.walDir };
   const { tail, snap, cut } = await readTornTail(segments, known, pacer);
   return { paths, schema, tail, cut, last: segments.at(-1)!, snap, snapNames };
 }
@@ -62,7 +62,14 @@ function readSchema(path: string): SchemaState {
   try {
     const small = BUCKETS.filter((name) => name !== 'key' && name !== 'lease');
     const rows = new Map(small.map((name) => [name, readRows(database.bolt, name)]));
-    return decodeSchema(rows, { file: path });
+    const schema = decodeSchema(rows, { file: path });
+    // A backend would make what is missing, and all keys would be gone without a word.
+    if (schema.consistentIndex !== undefined && !database.bolt.bucket('key')) {
+      throw new CorruptError('schema.bucket', `${path} has applied entries, but holds no bucket "key"`, {
+        where: { file: path },
+      });
+    }
+    return schema;
   } finally {
     database.close();
   }
@@ -90,6 +97,7 @@ function readSnaps(snapDir: string, names: readonly string[]): FoundSnap[] {
 interface Known {
   applied: number;
   snaps: readonly FoundSnap[];
+  snapNames: readonly string[];
   walDir: string;
 }
 
@@ -101,22 +109,34 @@ interface ReadTail {
 /** Goes back from one snapshot to the one before as long as the log does not name it. */
 async function readTail(
   segments: readonly Segment[],
-  { applied, snaps, walDir }: Known,
+  { applied, snaps, snapNames, walDir }: Known,
   pacer: Pacer,
 ): Promise<ReadTail> {
   for (const snap of snaps) {
-    const from = Math.min(applied, snap.index);
+    // A database that a leader sent with the snapshot is to take the place of one that is older.
+    const reached = snapNames.includes(receivedName(snap.index)) ? Math.max(applied, snap.index) : applied;
+    const from = Math.min(reached, snap.index);
     if (segments[0]!.index > from) continue;
-    const tail = await LogTail.read(chooseSegments(segments, from, walDir), applied, pacer);
+    const tail = await LogTail.read(chooseSegments(segments, from, walDir), reached, pacer);
     const commit = tail.state?.commit ?? 0;
     const isNamed = tail.snapshots.some(({ index, term }) => index === snap.index && term === snap.term);
     if (isNamed && snap.index <= commit) return { tail, snap };
   }
-  const from = segments[0]!.index > 0 ? applied : 0;
+  const begin = segments[0]!.index;
+  if (begin > applied) throw databaseBehind(applied, begin, walDir);
+  const from = begin > 0 ? applied : 0;
   return {
     tail: await LogTail.read(chooseSegments(segments, from, walDir), applied, pacer),
     snap: undefined,
   };
+}
+
+function databaseBehind(applied: number, begin: number, walDir: string): RefusedError {
+  return new RefusedError(
+    'log.start',
+    `the database ends at entry ${applied}, but the oldest segment of the log begins with ${begin}: what lies between is not here`,
+    { where: { file: walDir }, hint: 'use another member, or the log this database belongs to' },
+  );
 }
 
 /** The same for a log whose last write may have been cut short; gives where it ends then. */

@@ -56,6 +56,7 @@ export async function startMember(options: MemberOptions, context: ServerContext
   return {
     core,
     emulated: emulatedBy(opened.version),
+    isTimed: true,
     async stop() {
       compactor?.stop();
       await core.stop();

@@ -46,7 +46,8 @@ export class SegmentFile {
   /** The one after next to come, under a name that readers ignore. */
   static createNext(disk: Disk, walDir: string, count: number, sizeBytes: number): SegmentFile {
     const path = join(walDir, NEXT_NAMES[count % NEXT_NAMES.length]!);
-    if (existsSync(path)) disk.remove(path);
+    for (const name of count === 0 ? NEXT_NAMES : [])
+      if (existsSync(join(walDir, name))) disk.remove(join(walDir, name));
     return SegmentFile.create(disk, path, sizeBytes);
   }
 
@@ -61,7 +62,7 @@ export class SegmentFile {
     return new SegmentFile(disk, fd, { path, ...place });
   }
 
-  /** Begins to fill the rest with zeros. */
+  /** Begins to fill all of it with zeros. */
   fill(): void {
     this.#fill.start();
   }
@@ -72,7 +73,7 @@ export class SegmentFile {
     this.#fill.start();
   }
 
-  /** Appends. When that fails, what got through is cut off again; throws `cut` when that fails too. */
+  /** Appends. When that fails, what got through is cut off again; `onBroken` is told when that fails too. */
   append(bytes: Uint8Array, onBroken: (error: unknown) => void): void {
     try {
       this.#disk.write(this.fd, bytes, this.offset);
@@ -86,6 +87,7 @@ export class SegmentFile {
       throw error;
     }
     this.offset += bytes.length;
+    this.#fill.start();
   }
 
   /** Makes what was appended durable. */

@@ -6,6 +6,8 @@ export interface Served {
   core: Core;
   /** The line of etcd whose answers are given. */
   emulated: Version;
+  /** Whether leases run out; in what is only looked at, time stands still. */
+  isTimed: boolean;
   /** Ends it in order; nobody may ask anything any more. */
   stop(): Promise<void>;
 }

@@ -2,18 +2,28 @@
  * A server from its configuration to its end: what it serves, the calls to it, the ports it listens on. It stops by
  * itself only after a failure that makes going on unsafe.
  */
-import type { Listen } from '../rpc/port.ts';
 import { type RpcServer, startServer as startRpc } from '../rpc/http2-server.ts';
+import { deferred } from '../rpc/deferred.ts';
 import type { Limits } from '../rpc/limits.ts';
-import { addressOf } from '../format/urls.ts';
+import type { Methods } from '../rpc/seam.ts';
+import { STREAM_PATHS, UNARY_PATHS } from './api-paths.ts';
 import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
 import { releaseOf } from './emulation.ts';
-import { http1Handler, type HttpHandler, metricsHandler, nothingHandler } from './http.ts';
+import {
+  http1Handler,
+  type HttpHandler,
+  metricsHandler,
+  nothingHandler,
+  startingHandler,
+} from './http.ts';
 import { type HttpListener, listenHttp } from './http-listener.ts';
+import { listenTarget, removeStaleSocket } from './listen-target.ts';
 import { CallStats, measured } from './measure.ts';
 import { startMember } from './member.ts';
 import { createMetrics } from './metrics.ts';
+import { openMountable, startMount } from './mount/mount.ts';
 import type { Served } from './served.ts';
+import type { ServerView } from './server-view.ts';
 import { makeServices, REQUEST_OVERHEAD, type Services } from './services.ts';
 import { Stats } from './stats.ts';
 import { viewOf } from './view.ts';
@@ -24,6 +34,11 @@ export const startServer: StartServer = async (config, context) => {
   await server.start();
   return server;
 };
+
+interface HttpHandlers {
+  client: HttpHandler;
+  metrics: HttpHandler;
+}
 
 class Server implements RunningServer {
   readonly done: Promise<void>;
@@ -36,6 +51,10 @@ class Server implements RunningServer {
   #services: Services | undefined;
   #rpc: RpcServer | undefined;
   readonly #listeners: HttpListener[] = [];
+  /** Ends when all ports are open, or one cannot be. */
+  #listening: Promise<void> | undefined;
+  /** Of a mount: ends when its keys are known, or it has failed. */
+  #opening: Promise<unknown> | undefined;
   #stopping: Promise<void> | undefined;
   #resolveDone = (): void => {};
   #rejectDone = (_error: unknown): void => {};
@@ -51,25 +70,51 @@ class Server implements RunningServer {
     this.done.catch(() => {});
   }
 
+  /** A member listens when it is ready; a mount at once, and its calls wait until its keys are known. */
   async start(): Promise<void> {
+    const { target } = this.#config;
+    const options = {
+      config: this.#config,
+      stats: this.#stats,
+      onFailure: (error: unknown) => this.#fail(error),
+    };
     try {
-      this.#served = await this.#open();
-      await this.#listen(this.#served);
+      if (target.kind === 'member') {
+        const serving = this.#serve(await startMember({ ...options, target }, this.#context));
+        await this.#listen(serving.methods, serving.http);
+      } else {
+        const mountable = openMountable(target);
+        await this.#listenFirst(startMount({ ...options, target }, mountable, this.#context));
+      }
     } catch (error) {
       await this.stop(0).catch(() => {});
       throw error;
     }
   }
 
-  #open(): Promise<Served> {
-    const { target } = this.#config;
-    const options = { config: this.#config, stats: this.#stats, onFailure: (error: unknown) => this.#fail(error) };
-    if (target.kind === 'member') return startMember({ ...options, target }, this.#context);
-    throw new TypeError('mount');
+  async #listenFirst(opening: Promise<Served>): Promise<void> {
+    const serving = opening.then((served) => this.#serve(served));
+    this.#opening = serving.catch((error: unknown) => this.#fail(error));
+    const methods = [
+      deferred(
+        { unary: UNARY_PATHS, stream: STREAM_PATHS },
+        serving.then(({ methods }) => methods),
+      ),
+    ];
+    let ready: HttpHandlers | undefined;
+    void serving.then(({ http }) => (ready = http)).catch(() => {});
+    const later =
+      (choose: (http: HttpHandlers) => HttpHandler): HttpHandler =>
+      (request, response) =>
+        (ready ? choose(ready) : startingHandler)(request, response);
+    await this.#listen(methods, { client: later((http) => http.client), metrics: later((http) => http.metrics) });
   }
 
-  async #listen({ core, emulated }: Served): Promise<void> {
+  /** The calls to what is served, and what runs beside them. */
+  #serve(served: Served): { methods: Methods[]; http: HttpHandlers } {
     const config = this.#config;
+    const { core, emulated, isTimed } = served;
+    this.#served = served;
     this.#services = makeServices(core, {
       emulated,
       version: releaseOf(emulated),
@@ -80,16 +125,24 @@ class Server implements RunningServer {
       electionMs: config.electionMs,
       isLeaseCheckpointed: config.isLeaseCheckpointed,
     });
+    if (isTimed) this.#services.lessor.start();
+    const view = viewOf(core, { emulated, quotaBytes: config.quotaBytes });
+    return { methods: this.#services.methods, http: this.#httpHandlers(view) };
+  }
+
+  #listen(services: readonly Methods[], http: HttpHandlers): Promise<void> {
+    this.#listening = this.#openPorts(services, http);
+    return this.#listening;
+  }
+
+  async #openPorts(services: readonly Methods[], http: HttpHandlers): Promise<void> {
+    const config = this.#config;
     const { log } = this.#context;
-    const methods = measured(this.#services.methods, {
-      stats: this.#calls,
-      log,
-      warningMs: config.warningUnaryMs,
-    });
-    const http = this.#httpHandlers(viewOf(core, { emulated, quotaBytes: config.quotaBytes }));
+    const targets = config.listenClientUrls.map(listenTarget);
+    for (const target of targets) await removeStaleSocket(target);
     this.#rpc = await startRpc({
-      listen: config.listenClientUrls.map(listenOf),
-      methods,
+      listen: targets,
+      methods: measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs }),
       http1: config.listenClientHttpUrls.length > 0 ? nothingHandler : http.client,
       limits: limitsOf(config),
       log,
@@ -98,10 +151,9 @@ class Server implements RunningServer {
     for (const url of config.listenMetricsUrls) this.#listeners.push(await listenHttp(url, http.metrics));
     const { ports } = this.#rpc;
     this.urls = config.listenClientUrls.map((url, i) => withPort(url, ports[i]!));
-    if (!core.isReadOnly) this.#services.lessor.start();
   }
 
-  #httpHandlers(view: ReturnType<typeof viewOf>): { client: HttpHandler; metrics: HttpHandler } {
+  #httpHandlers(view: ServerView): HttpHandlers {
     const { isMetricsExtensive, hostWhitelist, corsOrigins } = this.#config;
     const metrics = createMetrics({
       stats: this.#stats,
@@ -135,11 +187,14 @@ class Server implements RunningServer {
 
   async #stop(graceMs: number): Promise<void> {
     try {
+      // What fails early still has ports to close.
+      await this.#listening?.catch(() => {});
       if (this.#services) this.#services.health.isServing = false;
       await Promise.all([
         this.#rpc?.close({ graceMs }),
         ...this.#listeners.map((listener) => listener.close(graceMs)),
       ]);
+      await this.#opening;
       this.#services?.lessor.stop();
       await this.#served?.stop();
       this.#resolveDone();
@@ -148,11 +203,6 @@ class Server implements RunningServer {
       throw error;
     }
   }
-}
-
-function listenOf(url: string): Listen {
-  const address = addressOf(url);
-  return address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
 }
 
 function withPort(url: string, port: number): string {

@@ -8,6 +8,7 @@ import type { CorruptError, ErrorCode } from '../errors.ts';
 import { hardState } from '../format/proto/raftpb.ts';
 import { decodeFrame, FRAME_WORD_SIZE, RECORD_TYPE, SECTOR_SIZE } from '../format/wal/layout.ts';
 import type { Segment } from '../format/wal/log.ts';
+import { findFrame } from '../format/wal/resync.ts';
 import { SegmentReader } from '../format/wal/segment.ts';
 import type { Cut } from './log-repair.ts';
 
@@ -24,9 +25,8 @@ export function tornWriteOf(error: CorruptError, last: Segment): Cut | undefined
     const frame = decodeFrame(word.readUInt32LE(0), word.readUInt32LE(4));
     const start = offset + FRAME_WORD_SIZE;
     // Of a length that is none, nothing is known but that its sector goes on.
-    const end = frame ? start + frame.length : sectorEnd(start);
-    const size = Math.min(end, source.size) - offset;
-    const isTorn = endsInZeros(readAt(source, offset, size), offset);
+    const [from, end] = frame ? [start, start + frame.length] : [offset, sectorEnd(offset)];
+    const isTorn = endsInZeros(readAt(source, from, Math.min(end, source.size) - from), from);
     return isTorn ? { path: file, offset, reason: error.message } : undefined;
   } finally {
     source.close();
@@ -49,14 +49,19 @@ function endsInZeros(bytes: Uint8Array, offset: number): boolean {
 export function commitBehind(last: Segment, offset: number): number {
   const source = last.open();
   try {
-    const reader = new SegmentReader(source, { offset });
     let commit = 0;
-    for (let record = reader.next(); record; record = reader.next()) {
-      const isState = record.type === RECORD_TYPE.state && record.offset > offset;
-      if (!isState || record.fault) continue;
-      commit = Math.max(commit, hardState.decode(record.data).commit);
+    let reader = new SegmentReader(source, { offset });
+    for (;;) {
+      const record = reader.next();
+      if (record) {
+        const isState = record.type === RECORD_TYPE.state && record.offset > offset && !record.fault;
+        if (isState) commit = Math.max(commit, hardState.decode(record.data).commit);
+        continue;
+      }
+      const at = findFrame(source, reader.offset + FRAME_WORD_SIZE);
+      if (at === undefined) return commit;
+      reader = new SegmentReader(source, { offset: at });
     }
-    return commit;
   } finally {
     source.close();
   }

@@ -9,6 +9,8 @@ const PIECE = new Uint8Array(PIECE_SIZE);
 /** So that there is never much that a sync would have to wait for. */
 const SYNC_AFTER = 8 << 20;
 const PAUSE_MS = 4;
+/** How far ahead of a log that is written to: what is filled there has to go out with the next sync. */
+const AHEAD_SIZE = 2 << 20;
 
 interface FillRange {
   from: number;
@@ -27,8 +29,8 @@ export class ZeroFill {
   #timer: NodeJS.Timeout | undefined;
   #syncing: Promise<void> | undefined;
   #isEnded = false;
-  /** Where the log ends now: nothing before it is touched. */
-  #floor: () => number = () => 0;
+  /** Where the log ends now: nothing before it is touched. Without one the whole range is filled. */
+  #floor: (() => number) | undefined;
 
   constructor(disk: Disk, fd: number, { from, to, isSynced }: FillRange) {
     this.#disk = disk;
@@ -38,22 +40,27 @@ export class ZeroFill {
     this.#isSynced = isSynced;
   }
 
-  /** Begins, or goes on; what was begun keeps no process alive. */
+  /** Begins, or goes on when there is reason to; what was begun keeps no process alive. */
   start(): void {
-    if (this.#isEnded || this.#timer || this.#syncing) return;
+    if (this.#isEnded || this.#timer || this.#syncing || this.#isFarAhead) return;
     this.#timer = setTimeout(() => this.#step(), PAUSE_MS);
     this.#timer.unref();
   }
 
-  /** From now on the file is written to: `floor` says up to where. */
+  /** From now on the file is written to, up to what `floor` says; to be started again from time to time. */
   follow(floor: () => number): void {
     this.#floor = floor;
     this.#isSynced = false;
   }
 
+  get #isFarAhead(): boolean {
+    if (this.#next >= this.#to) return true;
+    return this.#floor !== undefined && this.#next - this.#floor() >= AHEAD_SIZE;
+  }
+
   #step(): void {
     this.#timer = undefined;
-    const at = Math.max(this.#next, this.#floor());
+    const at = Math.max(this.#next, this.#floor?.() ?? 0);
     const size = Math.min(PIECE_SIZE, this.#to - at);
     if (this.#isEnded || size <= 0) return;
     try {

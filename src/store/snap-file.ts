@@ -1,4 +1,5 @@
 /** Writing raft snapshots: whose bytes, by the version that is to read them. */
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Disk } from '../bytes/disk.ts';
 import { StagedFile } from '../bytes/replace.ts';
@@ -49,6 +50,7 @@ export async function saveSnapFile(
 ): Promise<void> {
   // A server removes what begins with `tmp` when it starts.
   const temporary = join(dirname(path), `tmp-${snapshot.index}`);
+  if (existsSync(temporary)) disk.remove(temporary);
   const staged = new StagedFile(disk, path, { mode: SNAP_MODE, temporary });
   try {
     staged.write(snapBytes(snapshot, zeros), 0);

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { createServer as createTlsServer } from 'node:tls';
 import { Channel } from '../../src/client/channel.ts';
 import { RpcError, STATUS, type Status } from '../../src/rpc/status.ts';
+import { selfSigned } from '../support/certificate.ts';
 import { serverUnderTest, text, type UnderTest, until, words } from '../rpc/server-under-test.ts';
 
 const hasStatus =
@@ -173,6 +175,32 @@ describe('connecting', () => {
     });
     const { port } = server.address() as { port: number };
     await assert.rejects(Channel.connect(`http://127.0.0.1:${port}`), hasStatus(STATUS.unavailable));
+  });
+
+  test('under TLS needs the right authority, and the certificate that the server asks for', async (t) => {
+    const under = await serverUnderTest();
+    t.after(() => under.end());
+    const identity = selfSigned();
+    const { cert, key } = identity;
+    const secure = createTlsServer(
+      { ...identity, ca: cert, requestCert: true, ALPNProtocols: ['h2'] },
+      (socket) => under.server.accept(socket),
+    );
+    t.after(() => secure.close());
+    await new Promise<void>((resolve) => {
+      secure.listen(0, '127.0.0.1', resolve);
+    });
+    const { port } = secure.address() as { port: number };
+    const endpoint = `https://127.0.0.1:${port}`;
+    const began = performance.now();
+    const unknown = Channel.connect(endpoint);
+    await assert.rejects(unknown, hasStatus(STATUS.unavailable, /self-signed certificate/));
+    const bare = Channel.connect(endpoint, { tls: { ca: cert } });
+    await assert.rejects(bare, hasStatus(STATUS.unavailable, /alert certificate required$/));
+    assert.ok(performance.now() - began < 3000, 'it does not wait for the time to connect');
+    const channel = await Channel.connect(endpoint, { tls: { ca: cert, cert, key } });
+    t.after(() => channel.close());
+    assert.equal(words(await channel.unary('/test.Calls/Echo', text('secret'))), 'secret');
   });
 
   test('refuses what is no endpoint', async () => {

@@ -151,3 +151,38 @@ for (const version of TESTED) {
     },
   );
 }
+
+for (const [version, emulate] of [
+  ['3.5', '3.6'],
+  ['3.6', '3.7'],
+] as const) {
+  const skip = skipReason(version);
+  const name = `a directory of etcd ${version} that we go on with as ${emulate} is started by both`;
+  test(name, { skip }, async (t) => {
+    const dataDir = join(scratch(t), 'data');
+    const start = { dataDir, ports: await freeMemberPorts(), name: NAME };
+    const before = await startEtcd(version, start);
+    t.after(() => before.kill());
+    await ask(before, ['put', 'theirs', 'v']);
+    await before.kill();
+
+    const member = await openAt(dataDir, {
+      name: NAME,
+      advertiseClientUrls: ['http://127.0.0.1:1'],
+      emulate,
+    });
+    assert.equal(member.version, emulate);
+    assert.equal(member.clusterVersion, `${version}.0`, 'nothing is raised');
+    await putKeys(member, 'ours', PUTS);
+    await takeSnapshot(member);
+    await putKeys(member, 'more', PUTS);
+    await member.release();
+    await assertSound(dataDir);
+    for (const by of [version, emulate]) {
+      const server = await startEtcd(by, start);
+      t.after(() => server.kill());
+      assert.equal((await getAll(server)).kvs.length, 2 * PUTS + 1);
+      await server.stop();
+    }
+  });
+}

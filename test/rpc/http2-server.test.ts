@@ -21,7 +21,7 @@ interface RawReply {
 /** One call with headers and a body as they are given. */
 async function rawCall(
   under: UnderTest,
-  headers: Record<string, string | undefined>,
+  headers: Record<string, string | string[] | undefined>,
   { body = Buffer.alloc(0), isOpen = false }: { body?: Buffer; isOpen?: boolean } = {},
 ): Promise<RawReply> {
   const session = connectHttp2(under.endpoint);
@@ -123,6 +123,14 @@ describe('a call on the wire', () => {
       '13',
       'malformed grpc-timeout: transport: timeout unit is not recognized: "12x"',
     ]);
+  });
+
+  test('brings its metadata once, with the last value of a name that came twice', async () => {
+    const headers = { ':path': '/test.Calls/Metadata', twice: ['first', 'last'], token: 'abc' };
+    const { body } = await rawCall(under, headers, { body: framed(text('')) });
+    const metadata = new Map(JSON.parse(words(body.subarray(5))) as [string, string][]);
+    assert.deepEqual([metadata.get('twice'), metadata.get('token')], ['last', 'abc']);
+    assert.equal(metadata.has(':path'), false);
   });
 
   test('of a message over the limit is RESOURCE_EXHAUSTED, before the message is there', async () => {

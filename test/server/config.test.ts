@@ -50,10 +50,6 @@ test('what cannot be is refused in the words of etcd', () => {
       { listenClientHttpUrls: ['http://localhost:2379'] },
       'cannot bind both --listen-client-urls and --listen-client-http-urls on the same url http://localhost:2379',
     ],
-    [
-      { target: { kind: 'mount', path: 'x', walDir: undefined, revision: 4, isScratch: true } },
-      'a scratch copy continues from the last revision, so it goes without --rev',
-    ],
   ];
   for (const [change, message] of wrong) {
     assert.throws(

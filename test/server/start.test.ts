@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { realDisk } from '../../src/bytes/disk.ts';
@@ -7,6 +15,7 @@ import { lockExclusive } from '../../src/bytes/lock.ts';
 import { verify } from '../../src/check/verify.ts';
 import { CorruptError, ToolError } from '../../src/errors.ts';
 import { listSegments } from '../../src/format/wal/log.ts';
+import { buildDatabase } from '../store/database-builder.ts';
 import { differingRows, readDatabaseRows } from '../support/database-rows.ts';
 import { copyFixture, copyMember, editRows, endOf, treeOf } from '../support/member-copy.ts';
 import { unpacked } from '../support/fixtures.ts';
@@ -150,6 +159,26 @@ test('what cannot be served is refused, and nothing is changed', async (t) => {
   await assertRefused(logless, 'log.start');
 });
 
+test('authentication that only the log enables is seen', async (t) => {
+  const root = scratch(t);
+  const dataDir = join(root, 'data');
+  const member = await openAt(dataDir);
+  copyFileSync(databaseOf(dataDir), join(root, 'db'));
+  const user = { name: 'root', options: { noPassword: true } };
+  const requests = [
+    { authUserAdd: user },
+    { authRoleAdd: { name: 'root' } },
+    { authUserGrantRole: { user: 'root', role: 'root' } },
+    { authEnable: {} },
+  ];
+  await beginAll(member, requests)();
+  await member.release();
+  copyFileSync(join(root, 'db'), databaseOf(dataDir));
+  await assert.rejects(openAt(dataDir), codeOf('server.auth'));
+  await assert.rejects(openAt(dataDir), codeOf('server.auth'));
+  await assertSound(dataDir);
+});
+
 test('a directory that somebody has locked is refused', async (t) => {
   const dataDir = copyFixture(scratch(t), '3.6');
   const lock = await lockExclusive(databaseOf(dataDir), { timeoutMs: 1 });
@@ -168,12 +197,20 @@ test('a database that lies behind the log, or before its end, is refused', async
   let member = await openAt(dataDir, limits);
   copyFileSync(databaseOf(dataDir), join(root, 'db'));
   await putKeys(member, 'k', 200);
-  await takeSnapshot(member);
+  const index = await takeSnapshot(member);
   assert.ok(member.log.purge().segments.length > 2);
   await member.release();
   copyFileSync(databaseOf(dataDir), join(root, 'newer'));
   copyFileSync(join(root, 'db'), databaseOf(dataDir));
   await assertRefused(dataDir, 'log.start');
+  // Unless a leader had sent it with the snapshot.
+  const received = join(dataDir, 'member', 'snap', `${index.toString(16).padStart(16, '0')}.snap.db`);
+  copyFileSync(join(root, 'newer'), received);
+  const again = await openAt(dataDir, limits);
+  assert.equal(again.applier.keys.revision, 201);
+  assert.ok(!existsSync(received));
+  await again.release();
+  await assertSound(dataDir);
 
   const short = join(root, 'short');
   member = await openAt(short, limits);
@@ -196,6 +233,12 @@ test('a damaged directory is refused with what verify finds in it', async (t) =>
     return true;
   });
   assert.ok(said.some(({ level }) => level === 'warn'));
+});
+
+test('a database without the bucket of its keys is damaged, not empty', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  writeFileSync(databaseOf(dataDir), buildDatabase({ buckets: { key: undefined } }));
+  await assertRefused(dataDir, 'schema.bucket');
 });
 
 test('a write that was cut short is cut off, and a copy kept', async (t) => {

@@ -6,39 +6,23 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 import { verify } from '../../../src/check/verify.ts';
-import { snapshotResponse } from '../../../src/format/proto/maintenance-service.ts';
 import { plainContext } from '../../../src/ops/context.ts';
 import { type FetchOptions, fetchSnapshot } from '../../../src/ops/snapshot/fetch.ts';
-import { type RpcServer, startServer } from '../../../src/rpc/http2-server.ts';
+import type { RpcServer } from '../../../src/rpc/http2-server.ts';
 import type { Stream } from '../../../src/rpc/seam.ts';
 import { RpcError, STATUS } from '../../../src/rpc/status.ts';
 import { selfSigned } from '../../support/certificate.ts';
 import { fixture } from '../../support/fixtures.ts';
 import { scratch } from '../../support/scratch.ts';
+import { BLOB_SIZE, sendBackup, startSnapshotServer } from '../../support/snapshot-server.ts';
 
 const BACKUP = readFileSync(fixture('snap/snap-3.6.db'));
 const DATABASE = BACKUP.subarray(0, -32);
 const DIGEST = BACKUP.subarray(-32);
-const BLOB_SIZE = 8192;
-
 type Snapshot = (stream: Stream) => Promise<void>;
 
-/** As etcd sends a database: in blobs, each with what is left, and the digest for itself. */
-async function send(
-  stream: Stream,
-  database: Uint8Array,
-  digest?: Uint8Array,
-  endsAt = Infinity,
-): Promise<void> {
-  await stream.receive();
-  const message = (blob: Uint8Array, remainingBytes: number): Uint8Array =>
-    snapshotResponse.encode({ remainingBytes, blob, version: '3.6.0' });
-  for (let at = 0; at < Math.min(endsAt, database.length); at += BLOB_SIZE) {
-    const blob = database.subarray(at, at + BLOB_SIZE);
-    if (!stream.send(message(blob, database.length - at - blob.length))) await stream.drained();
-  }
-  if (digest && endsAt === Infinity) stream.send(message(digest, 0));
-}
+const send = (stream: Stream, database: Uint8Array, digest?: Uint8Array, endsAt?: number): Promise<void> =>
+  sendBackup(stream, { database, ...(digest ? { digest } : {}), ...(endsAt ? { endsAt } : {}) });
 
 interface Given {
   server: RpcServer;
@@ -47,14 +31,9 @@ interface Given {
 }
 
 async function given(t: TestContext, snapshot: Snapshot): Promise<Given> {
-  const server = await startServer({
-    listen: { host: '127.0.0.1', port: 0 },
-    methods: [{ stream: { '/etcdserverpb.Maintenance/Snapshot': snapshot } }],
-    http1: (_, response) => response.end(),
-  });
+  const { server, endpoint } = await startSnapshotServer(snapshot);
   t.after(() => server.close({ graceMs: 0 }));
   const folder = scratch(t);
-  const endpoint = `http://127.0.0.1:${server.ports[0]}`;
   return { server, folder, options: { endpoint, output: join(folder, 'backup.db') } };
 }
 

@@ -236,6 +236,24 @@ describe('commits', () => {
     assert.deepEqual([findings, verdict], [[], 'GOOD']);
   });
 
+  test('of very many changes let others run, and rows be read and put', async (t) => {
+    const { backend, path } = await made(t);
+    fill(backend, 0, 100_000, 'v');
+    let isOver = false;
+    const commit = backend.commit().then(() => (isOver = true));
+    let turns = 0;
+    for (; !isOver; turns++) {
+      assert.equal(valueOf(backend, 'key', name(turns)), 'v');
+      backend.put('lease', text(name(turns)), text('later'));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await commit;
+    assert.ok(turns > 1, `${turns} turns`);
+    assert.deepEqual([...contentOfFile(path).keys()], ['key']);
+    await backend.commit();
+    assert.equal(contentOfFile(path).get('lease')!.size, turns);
+  });
+
   test('use the pages that earlier ones gave back', async (t) => {
     const { backend } = await made(t);
     fill(backend, 0, 2000);
