@@ -8,6 +8,9 @@ import { UnsupportedError } from '../../errors.ts';
 import { ELEMENT_SIZE, HEADER_SIZE, PAGE_BRANCH, PAGE_LEAF } from './layout.ts';
 
 const TWO_32 = 2 ** 32;
+/** Of a page that nothing was loaded into; making them costs more than all else about a page. */
+const NO_BYTES = new Uint8Array(0);
+const NO_WORDS = new Uint32Array(0);
 
 if (endianness() !== 'LE') {
   throw new UnsupportedError('bolt.big-endian', 'etcdkit runs on little-endian machines only');
@@ -15,9 +18,9 @@ if (endianness() !== 'LE') {
 
 export class Page {
   /** The buffer that holds the page, 8-aligned at its start. */
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = NO_BYTES;
   /** The same memory in 32-bit words. */
-  words: Uint32Array = new Uint32Array(0);
+  words: Uint32Array = NO_WORDS;
   /** Index into `bytes` where the page starts; a multiple of 8. */
   start = 0;
   /** Bytes from `start` that belong to the page and its overflow. */
