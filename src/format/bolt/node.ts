@@ -114,8 +114,11 @@ export class Node {
 
   /** Index of the first element whose key is not below `key`; `count` when there is none. */
   lowerBound(key: Uint8Array): number {
+    const { count } = this;
+    // Revisions come in ascending order: nearly all of them belong behind the last one.
+    if (count > 0 && this.#compareAt(count - 1, key) < 0) return count;
     let low = 0;
-    for (let high = this.count; low < high;) {
+    for (let high = count; low < high;) {
       const middle = (low + high) >>> 1;
       if (this.#compareAt(middle, key) < 0) low = middle + 1;
       else high = middle;
@@ -137,7 +140,9 @@ export class Node {
   /** Puts `element` at `index`, over the one that is there when `isReplacing`. */
   place(index: number, element: Element, isReplacing: boolean): void {
     if (isReplacing) this.size -= sizeOf(this.elements[index]!);
-    this.elements.splice(index, isReplacing ? 1 : 0, element);
+    if (isReplacing) this.elements[index] = element;
+    else if (index === this.count) this.elements.push(element);
+    else this.elements.splice(index, 0, element);
     this.size += sizeOf(element);
   }
 
