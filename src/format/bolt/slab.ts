@@ -1,6 +1,6 @@
 /**
  * Memory for many small runs of bytes, in pieces that several of them share. An array of its own for each costs several
- * times what copying does, since the collector has to follow each. A piece stays as long as any run in it is wanted.
+ * times what copying does, since the collector has to follow each. A piece stays until none of its runs is wanted.
  */
 
 const PIECE_SIZE = 64 << 10;
