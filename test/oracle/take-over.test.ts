@@ -1,9 +1,12 @@
 // Directories that go from real etcd to us and back: what it left we start on, what we leave it starts on, with all data
 // and the same hash. ETCD_VERIFY=all makes the real servers check themselves.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { ENTRY_TYPE } from '../../src/format/proto/raftpb.ts';
 import { requestOf } from '../../src/format/proto/request.ts';
 import { listSegments, LogReader } from '../../src/format/wal/log.ts';
@@ -184,5 +187,57 @@ for (const [version, emulate] of [
       assert.equal((await getAll(server)).kvs.length, 2 * PUTS + 1);
       await server.stop();
     }
+  });
+}
+
+/** Lets a process of ours write to the directory until it has acknowledged so much, and kills it. Gives the numbers. */
+async function killedWhileWriting(
+  dataDir: string,
+  { endpoint, prefix, count }: { endpoint: string; prefix: string; count: number },
+): Promise<number[]> {
+  const script = fileURLToPath(new URL('writing-member.js', import.meta.url));
+  const child = spawn(process.execPath, [script, dataDir, NAME, endpoint, prefix], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+    if (said.split('\n').length > count) child.kill('SIGKILL');
+  });
+  await once(child, 'close');
+  assert.equal(child.signalCode, 'SIGKILL', 'it ended by itself');
+  return said.split('\n').slice(0, -1).map(Number);
+}
+
+for (const version of TESTED) {
+  const skip = skipReason(version);
+  test(`what we had acknowledged when we were killed, etcd ${version} has`, { skip }, async (t) => {
+    const dataDir = join(scratch(t), 'data');
+    const ports = await freeMemberPorts();
+    const start = { dataDir, ports, name: NAME };
+    const acknowledged = new Map<string, number[]>();
+    for (let round = 0; round < 3; round++) {
+      const server = await startEtcd(version, start);
+      t.after(() => server.kill());
+      const { kvs } = await getAll(server);
+      const keys = new Set(kvs.map(({ key }) => key.toString()));
+      for (const [prefix, numbers] of acknowledged)
+        for (const number of numbers) assert.ok(keys.has(`${prefix}${number}`), `${prefix}${number} is gone`);
+      await ask(server, ['put', `etcd${round}`, 'v']);
+      await server.kill();
+      acknowledged.set('etcd', [...(acknowledged.get('etcd') ?? []), round]);
+      const prefix = `ours${round}/`;
+      const target = { endpoint: server.endpoint, prefix, count: 500 + 700 * round };
+      acknowledged.set(prefix, await killedWhileWriting(dataDir, target));
+    }
+    const last = await openAt(dataDir, { name: NAME });
+    for (const [prefix, numbers] of acknowledged) {
+      for (const number of numbers) {
+        const key = Buffer.from(`${prefix}${number}`);
+        assert.equal(last.applier.keys.range({ key, end: undefined }).length, 1, key.toString());
+      }
+    }
+    await last.release();
+    await assertSound(dataDir);
   });
 }
