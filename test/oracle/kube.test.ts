@@ -47,7 +47,7 @@ test(
       },
     );
     running.catch(() => {}); // awaited below, when the samples are taken
-  const began = performance.now();
+    const began = performance.now();
     let settledBytes = 0;
     let highestBytes = 0;
     while (!state.isOver) {
