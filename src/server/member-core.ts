@@ -108,6 +108,8 @@ export class MemberCore implements Core {
       stats: stats.writes,
       onSync: (tookMs) => stats.disk.walFsync.observe(tookMs / 1000),
     });
+    // The first range that is asked for would wait for it.
+    this.keys.sort();
     if (this.keys.pending) void this.#compactions.run(this.keys.pending);
     this.#cadence.changed();
   }

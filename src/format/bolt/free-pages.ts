@@ -81,6 +81,14 @@ export class FreePages {
     return first;
   }
 
+  /** Gives back what was taken, as if the high-water mark had stayed at `pageLimit`. */
+  untake(pageLimit: number): void {
+    const states = this.#states;
+    for (let id = states.indexOf(TAKEN); id >= 0; id = states.indexOf(TAKEN, id + 1)) states[id] = FREE;
+    this.#floors.clear();
+    this.pageLimit = pageLimit;
+  }
+
   /** Pages that were taken are needed from now on. */
   keep(run: PageRun): void {
     this.#set(run, NEEDED);

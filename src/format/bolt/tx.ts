@@ -177,6 +177,11 @@ export class BoltEditor {
     return this.#live;
   }
 
+  /** Whether a commit has not ended, or failed so that nobody knows what the disk holds. */
+  get isInDoubt(): boolean {
+    return this.#isInDoubt;
+  }
+
   /** Pages that the last commit needs, metas included. */
   get neededCount(): number {
     return this.#neededCount;
@@ -250,16 +255,33 @@ export class BoltEditor {
   /** Stops wherever what was written so far must become durable before it goes on. */
   *#commit(settle: () => Change | undefined): Generator<undefined, void> {
     this.#isInDoubt = true;
-    const change = settle();
+    const change = this.#settleAndWrite(settle);
     if (change) {
       const meta = this.#nextMeta(change.root);
-      this.#writePages(change);
       yield;
       this.#disk.write(this.#fd, encodeMetaPage(meta), meta.page * meta.pageSize);
       yield;
       this.#goLive(meta, change);
     }
     this.#isInDoubt = false;
+  }
+
+  /** A disk that has no room for the pages leaves everything as it was: nothing reaches them yet. */
+  #settleAndWrite(settle: () => Change | undefined): Change | undefined {
+    const { pageLimit } = this.#free;
+    try {
+      const change = settle();
+      if (change) this.#writePages(change);
+      return change;
+    } catch (error) {
+      if (error instanceof ToolError && error.code === 'io.no-space') {
+        this.#free.untake(pageLimit);
+        this.#isInDoubt = false;
+      }
+      throw error;
+    } finally {
+      this.#pages.renew(this.#live.pageLimit);
+    }
   }
 
   #nextMeta(root: number): Meta {
@@ -271,14 +293,14 @@ export class BoltEditor {
   }
 
   #writePages({ writes }: Change): void {
-    const { pageSize, pageLimit } = this.#live;
+    const { pageSize } = this.#live;
     const needed = this.#free.pageLimit * pageSize;
     if (this.#isGrowing && needed > this.#fileSize) {
-      this.#fileSize = needed + Math.ceil(Math.min(needed, GROWTH_MAX) / pageSize) * pageSize;
-      this.#disk.truncate(this.#fd, this.#fileSize);
+      const size = needed + Math.ceil(Math.min(needed, GROWTH_MAX) / pageSize) * pageSize;
+      this.#disk.truncate(this.#fd, size);
+      this.#fileSize = size;
     }
     for (const { id, bytes } of layOut(writes, pageSize)) this.#disk.write(this.#fd, bytes, id * pageSize);
-    this.#pages.renew(pageLimit);
   }
 
   #goLive(meta: Meta, { writes, released }: Change): void {

@@ -95,6 +95,7 @@ async function mount(options: MountOptions, mountable: Mountable, context: Serve
     const rows = scratch?.rows ?? new Overlay(shown);
     const keys = await KeyValues.open(rows, pacer);
     assertHeld(keys, target.revision);
+    keys.sort();
     const applier = new Applier(rows, keys, { hasTerm: rows.get('meta', TERM) !== undefined });
     if (applier.users.isEnabled) throw authEnabled(target.path);
     const isFileWhole = (): boolean => walDir === undefined && shown === last && scratch === undefined;

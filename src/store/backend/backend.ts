@@ -37,7 +37,8 @@ export interface DurableBackend extends Backend {
   readonly pendingCount: number;
   /**
    * Makes durable all that was put before the call; what is put meanwhile belongs to the next one. Calls wait for each
-   * other. Once one has failed every later one does, since nobody knows what the disk holds.
+   * other. One that throws `io.no-space` has written nothing, and the next tries again; after any other failure all
+   * later ones fail, since nobody knows what the disk holds.
    */
   commit(): Promise<void>;
   /** Commits, and gives that state as it stays, whatever is committed later. */

@@ -1,8 +1,8 @@
 /**
  * A bbolt file as a backend that is written to. Changes gather in memory; a commit freezes them, writes them as one
  * transaction and lets go of them once it is durable, while new ones gather. A look-up goes from the latest changes
- * to those being written, then to the file. Nothing is tried again after a failure: whoever saw one commit fail sees
- * all later ones fail.
+ * to those being written, then to the file. A disk without room for the pages of a commit leaves all as it was, and the
+ * next one tries again; after any other failure whoever saw one commit fail sees all later ones fail.
  */
 import type { Disk } from '../../bytes/disk.ts';
 import { latin1 } from '../../bytes/order.ts';
@@ -197,9 +197,20 @@ export class BoltBackend implements DurableBackend {
     try {
       await this.#writeFrozen(this.#frozen);
     } catch (error) {
-      this.#failure = error;
+      if (this.#editor.isInDoubt) this.#failure = error;
+      else this.#unfreeze(this.#frozen);
       throw error;
     }
+    this.#frozen = undefined;
+    this.#epoch++;
+  }
+
+  /** Nothing of them was written: they wait for the next commit, below what has come since. */
+  #unfreeze(frozen: Changes): void {
+    const later = this.#active;
+    for (const [bucket, rows, names] of later.all())
+      for (const name of names) frozen.set(bucket, name, rows.get(name));
+    this.#active = frozen;
     this.#frozen = undefined;
     this.#epoch++;
   }

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
-import { realDisk } from '../../../src/bytes/disk.ts';
+import { type Disk, realDisk } from '../../../src/bytes/disk.ts';
 import { MemorySource, openFile } from '../../../src/bytes/source.ts';
 import { verify } from '../../../src/check/verify.ts';
-import { CorruptError } from '../../../src/errors.ts';
+import { CorruptError, ToolError } from '../../../src/errors.ts';
 import { BoltBackend } from '../../../src/store/backend/bolt.ts';
 import { BUCKETS } from '../../../src/store/schema/buckets.ts';
 import { boltFile, latin1, readBolt } from '../../support/bolt-spec.ts';
@@ -338,4 +338,36 @@ test('a closed backend takes no commit', async (t) => {
   await backend.close();
   await assert.rejects(backend.commit(), { code: 'unexpected' });
   assert.deepEqual([...contentOfFile(path).keys()], ['lease']);
+});
+
+test('a commit for which the disk has no room leaves the file as it was, and goes through once there is room', async (t) => {
+  let room = Infinity;
+  const real = hastyDisk();
+  const disk: Disk = {
+    ...real,
+    write(fd, bytes, position) {
+      if (--room < 0) throw new ToolError('io.no-space', 'write: no space left on device');
+      real.write(fd, bytes, position);
+    },
+  };
+  const { backend, path } = await made(t, disk);
+  fill(backend, 0, 100);
+  await backend.commit();
+  const { inUseBytes } = backend;
+  fill(backend, 50, 3000, 'w'.repeat(600));
+  room = 1;
+  await assert.rejects(backend.commit(), { code: 'io.no-space' });
+  assert.deepEqual(keysOf(backend, 'key').length, 3000);
+  assert.equal(contentOfFile(path).get('key')!.size, 100);
+  assert.equal(backend.inUseBytes, inUseBytes);
+
+  backend.put('key', text(name(60)), text('later'));
+  backend.delete('key', text(name(70)));
+  await assert.rejects(backend.commit(), { code: 'io.no-space' });
+  room = Infinity;
+  await backend.commit();
+  const content = contentOfFile(path).get('key')!;
+  assert.equal(content.size, 2999);
+  assert.equal(content.get(name(60)), 'later');
+  assert.equal(content.get(name(2999)), 'w'.repeat(600));
 });
