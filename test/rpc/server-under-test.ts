@@ -122,11 +122,11 @@ export async function serverUnderTest(options: Partial<ServerOptions> = {}): Pro
   };
 }
 
-/** Waits until something is so, for 5 s at most. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5000;
+/** Waits until something is so; it must be within a few seconds. */
+export async function until(condition: () => boolean, what: string, limitMs = 5000): Promise<void> {
+  const deadline = performance.now() + limitMs;
   while (!condition()) {
-    assert.ok(performance.now() < deadline, `${what} within 5 s`);
+    assert.ok(performance.now() < deadline, `${what} within ${limitMs} ms`);
     await new Promise((resolve) => {
       setTimeout(resolve, 5);
     });
