@@ -62,6 +62,7 @@ export const CODES = {
   'apply.rejected': 'a request in the log that servers refused, and that changed nothing',
   'apply.password': 'a plain password in the log, from which every member made another text',
   'apply.confchange': 'a change of the membership that no etcd writes',
+  'backup.short': 'the server stopped before the backup was whole',
   'backup.changing': 'the database changed while it was read',
 
   'proto.malformed': 'a message does not decode',
@@ -114,6 +115,7 @@ export const CODES = {
   'log.tail': 'the log ends in a way that loses or hides entries',
 
   'rpc.status': 'a call over the API ended with a status',
+  'server.listen': 'an address to listen on cannot be had',
   'backend.failed': 'an earlier write to the database failed, so nobody knows what the disk holds',
   'server.config':
     'the configuration of the server contradicts itself, or asks for what one member cannot be',

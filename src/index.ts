@@ -8,6 +8,7 @@ export { verifySnapshot, type VerifySnapshotOptions } from './ops/snapshot/verif
 export { hashKV, type HashKVOptions, type HashKVReport } from './ops/inspect/hashkv.ts';
 export { defragment, type DefragOptions, type DefragReport, type DefragTarget } from './ops/upkeep/defrag.ts';
 export { saveSnapshot, type SaveOptions, type SaveReport } from './ops/snapshot/save.ts';
+export { fetchSnapshot, type FetchOptions, type FetchReport } from './ops/snapshot/fetch.ts';
 export { restoreSnapshot, type RestoreOptions, type RestoreReport } from './ops/snapshot/restore.ts';
 export { migrate, type MigrateOptions, type MigrateReport } from './ops/upkeep/migrate.ts';
 export { checkV2Store, type V2StoreOptions, type V2StoreReport } from './ops/upkeep/v2store.ts';

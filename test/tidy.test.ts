@@ -28,7 +28,7 @@ const OWNERS: Record<string, string> = {
   '@node-rs/crc32': 'bytes/crc32c.ts',
   yargs: 'cli/',
   'yargs/helpers': 'cli/',
-  pino: 'cli/context.ts',
+  pino: 'cli/',
   yaml: 'cli/serve/',
   'prom-client': 'server/metrics.ts',
 };

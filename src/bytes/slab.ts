@@ -3,9 +3,9 @@
  * collector many times what it costs to fill. A piece lives as long as anything cut from it.
  */
 
-const PIECE_SIZE = 1 << 16;
+const PIECE_SIZE = 1 << 14;
 /** What is larger gets memory of its own, so that little is left over at the end of a piece. */
-const SHARED_MAX = PIECE_SIZE / 16;
+const SHARED_MAX = PIECE_SIZE / 8;
 
 export class Slab {
   #piece = new ArrayBuffer(0);

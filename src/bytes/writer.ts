@@ -1,6 +1,7 @@
 /** A growable byte buffer. Lengths that are known only afterwards are written with `patchU32`. */
 
 const TWO_32 = 2 ** 32;
+const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
 export class Writer {
   #bytes: Uint8Array;
@@ -11,6 +12,11 @@ export class Writer {
   constructor(capacity = 256) {
     this.#bytes = new Uint8Array(capacity);
     this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /** Bytes it holds without growing. */
+  get capacity(): number {
+    return this.#bytes.length;
   }
 
   /** Makes room for `count` bytes and gives where they go. Call it before the buffer is named: it may replace it. */
@@ -70,20 +76,36 @@ export class Writer {
 
   /** An unsigned varint; a negative bigint is written as its 64-bit two's complement. */
   varint(value: bigint | number): this {
-    if (typeof value === 'bigint') {
-      let rest = BigInt.asUintN(64, value);
-      while (rest > 0x7fn) {
-        this.u8(Number(rest & 0x7fn) | 0x80);
-        rest >>= 7n;
-      }
-      return this.u8(Number(rest));
-    }
+    if (typeof value === 'bigint') return this.#varint64(BigInt.asUintN(64, value));
     let rest = value;
     while (rest >= 0x80) {
       this.u8((rest >= TWO_32 ? rest % 128 : rest & 0x7f) | 0x80);
       rest = Math.floor(rest / 128);
     }
     return this.u8(rest);
+  }
+
+  /** In two halves: arithmetic on a bigint costs an allocation each time. */
+  #varint64(value: bigint): this {
+    if (value <= SAFE_MAX) return this.varint(Number(value));
+    let low = Number(value & 0xffff_ffffn);
+    let high = Number(value >> 32n);
+    for (; high > 0; low = ((low >>> 7) | (high << 25)) >>> 0, high >>>= 7) this.u8((low & 0x7f) | 0x80);
+    return this.varint(low);
+  }
+
+  /** Writes the length of what was written from `start` on as a varint before it. */
+  prefixLength(start: number): this {
+    const length = this.size - start;
+    let prefixSize = 1;
+    for (let rest = length; rest >= 0x80; rest = Math.floor(rest / 128)) prefixSize++;
+    const end = this.size;
+    this.#grow(prefixSize);
+    this.#bytes.copyWithin(start + prefixSize, start, end);
+    this.size = start;
+    this.varint(length);
+    this.size = end + prefixSize;
+    return this;
   }
 
   patchU32(at: number, value: number): void {

@@ -8,6 +8,9 @@ export interface Call<F extends FlagName = never> {
   /** Arguments that are no flags; their number has been checked. */
   operands: readonly string[];
   flags: Pick<FlagValues, F | GlobalFlag>;
+  /** Texts of the flags that were given, by name; of one given twice the last. */
+  given: ReadonlyMap<string, string>;
+  environment: Readonly<Record<string, string | undefined>>;
   style: Style;
   /** Logger, disk, signal and progress; made when first asked for. */
   context(): Promise<Context>;

@@ -3,7 +3,8 @@
  * command runs.
  */
 import type { Command } from './call.ts';
-import type { FlagName } from './flags.ts';
+import type { AnyFlag, FlagName, FlagRows } from './flags.ts';
+import { SERVE_FLAG_NAMES, SERVE_FLAGS } from './serve/flags.ts';
 
 export interface Operands {
   /** As usage shows them: `<file>`. */
@@ -26,7 +27,11 @@ export interface CommandRow {
   /** What else there is to know, for `--help`. */
   detail?: string;
   operands: Operands;
-  flags: readonly FlagName[];
+  flags: readonly AnyFlag[];
+  /** Flags that read otherwise here. */
+  rows?: FlagRows;
+  /** etcdutl has no such command: under its name a beginning of the word does not mean it. */
+  isOwn?: boolean;
   required?: readonly FlagName[];
   /** Whether the SHA-256 of its first operand is computed: the thread for that starts while the command loads. */
   isHashed?: boolean;
@@ -86,13 +91,24 @@ export const COMMANDS: readonly CommandRow[] = [
   }),
   row({
     path: ['snapshot', 'save'],
-    summary: "Make a backup from a stopped member's directory, with what only its log holds",
+    summary: "Make a backup from a running server, or from a stopped member's directory with its log",
     detail:
-      'The database of a member lags behind its log: a copy of member/snap/db loses the last writes that were acknowledged. Here the log is applied as a server would, every record is checked, and the backup appears only when it has been verified. Where other members vote, what the log does not show to be committed is left out, and said. The directory is not changed.',
+      'From a server: what it sends is checked while it comes and verified in full, and the backup appears only then. From a directory: the database of a member lags behind its log: a copy of member/snap/db loses the last writes that were acknowledged. Here the log is applied as a server would, every record is checked, and the backup appears only when it has been verified. Where other members vote, what the log does not show to be committed is left out, and said. The directory is not changed.',
     operands: { usage: '', min: 0, max: 0, upstream: 'own' },
-    flags: ['data-dir', 'wal-dir', 'output'],
-    required: ['data-dir', 'output'],
+    flags: [
+      'endpoints',
+      'data-dir',
+      'wal-dir',
+      'output',
+      'cacert',
+      'cert',
+      'key',
+      'insecure-skip-tls-verify',
+      'dial-timeout',
+    ],
+    required: ['output'],
     examples: [
+      ['snapshot save --endpoints http://127.0.0.1:2379 -o backup.db', 'a server that runs'],
       ['snapshot save --data-dir /var/lib/etcd -o backup.db', 'a member that was killed, or lost its quorum'],
       [
         'snapshot save --data-dir /var/lib/etcd --wal-dir /wal -o backup.db',
@@ -209,6 +225,7 @@ export const COMMANDS: readonly CommandRow[] = [
   }),
   row({
     path: ['drill'],
+    isOwn: true,
     summary: 'Rehearse a recovery with a backup, in a directory of its own',
     detail:
       'Verifies the backup, shows that a copy with one flipped bit is found out, restores three members, and verifies, defragments and hashes each. Nothing is started, and the backup is only read.',
@@ -220,6 +237,23 @@ export const COMMANDS: readonly CommandRow[] = [
     ],
     load: async () => (await import('./commands/drill.ts')).drill,
   }),
+  {
+    path: ['serve'],
+    isOwn: true,
+    summary: "Serve etcd's v3 API from a data directory, or from a backup that is only read",
+    detail:
+      "One member on a real etcd data directory: etcd starts on what it leaves, and it on what etcd leaves. Flags are etcd's, also as environment variables (ETCD_NAME for --name) and, instead of both, in the YAML file of --config-file. Those that ask for other members, TLS or the JSON gateway are refused with the reason; those that decide nothing for one member are taken, and the log says so. With --snapshot a backup, a database file or a data directory is served as it is, and nothing is written.",
+    operands: { usage: '', min: 0, max: 0, upstream: 'own' },
+    flags: SERVE_FLAG_NAMES,
+    rows: SERVE_FLAGS,
+    examples: [
+      ['serve --data-dir /var/lib/etcd', 'one member, on port 2379 of this host alone'],
+      ['serve --snapshot backup.db', 'look into a backup with etcdctl'],
+      ['serve --snapshot backup.db --rev 1200', 'as it was at an earlier revision'],
+      ['serve --snapshot backup.db --scratch', 'with writes that are thrown away at the end'],
+    ],
+    load: async () => (await import('./commands/serve.ts')).serve,
+  },
   row({
     path: ['version'],
     summary: 'Print the version',
@@ -253,8 +287,13 @@ export const COMMANDS: readonly CommandRow[] = [
 ];
 
 /** First words, in the order of the table. */
-export function firstWords(): string[] {
-  return [...new Set(COMMANDS.map((command) => command.path[0]))];
+export function firstWords(commands: readonly CommandRow[] = COMMANDS): string[] {
+  return [...new Set(commands.map((command) => command.path[0]))];
+}
+
+/** First words of which beginnings count, for a program of this name. */
+export function abbreviatedWords(program: string): string[] {
+  return firstWords(program === 'etcdutl' ? COMMANDS.filter((command) => !command.isOwn) : COMMANDS);
 }
 
 /** Commands under a noun; empty for a command of one word. */

@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../errors.ts';
 import { parseDuration } from './duration.ts';
+import { SERVE_FLAGS, type ServeFlag } from './serve/flags.ts';
 
 interface FlagBase {
   /** One line of help. */
@@ -14,6 +15,8 @@ interface FlagBase {
   words?: readonly string[];
   /** Taken, but not advertised. */
   isHidden?: boolean;
+  /** The heading in help under which it stands. */
+  group?: string;
 }
 
 /** Defaults are written as the user would; a flag of one value without a default may be undefined. */
@@ -21,11 +24,14 @@ export type FlagRow = FlagBase &
   (
     | { kind: 'text'; default?: string }
     | { kind: 'choice'; words: readonly string[]; default?: string }
-    | { kind: 'boolean' }
+    | { kind: 'boolean'; default?: string }
     | { kind: 'integer'; min?: number; default?: string }
     | { kind: 'duration'; default?: string }
-    | { kind: 'list' }
+    | { kind: 'list'; default?: string }
   );
+
+/** Rows that read otherwise for one command than in {@link FLAGS}, or that only it has. */
+export type FlagRows = Readonly<Record<string, FlagRow>>;
 
 export const FLAGS = {
   'write-out': {
@@ -84,6 +90,16 @@ export const FLAGS = {
     text: 'Go on where this host cannot lock a file; make sure that no etcd runs on it',
   },
 
+  endpoints: {
+    kind: 'list',
+    text: 'The running server to ask, http://host:port (also by ETCDCTL_ENDPOINTS)',
+  },
+  'dial-timeout': { kind: 'duration', default: '5s', text: 'Time to wait for a connection' },
+  cacert: { kind: 'text', text: 'Certificates of the authorities that may vouch for the server, as PEM' },
+  cert: { kind: 'text', text: 'Certificate to show to the server, as PEM' },
+  key: { kind: 'text', text: 'Key of that certificate' },
+  'insecure-skip-tls-verify': { kind: 'boolean', text: 'Take any certificate of the server' },
+
   name: { kind: 'text', text: 'Name of this member (default: default)' },
   'initial-cluster': {
     kind: 'text',
@@ -127,6 +143,9 @@ export const FLAGS = {
 
 export type FlagName = keyof typeof FLAGS;
 
+/** A flag of the offline commands, or one of the server's. */
+export type AnyFlag = FlagName | ServeFlag;
+
 /** Flags that every command takes. */
 export const GLOBAL_FLAGS = ['write-out', 'timeout', 'log-level', 'log-format', 'compat', 'help'] as const;
 export type GlobalFlag = (typeof GLOBAL_FLAGS)[number];
@@ -151,25 +170,35 @@ export type FlagValues = { -readonly [N in FlagName]: ValueOf<(typeof FLAGS)[N]>
 /** Texts as the command line gave them; absent flags are absent. */
 export type RawFlags = Partial<Record<string, string | boolean | readonly string[]>>;
 
-export function flagRow(name: FlagName): FlagRow {
-  return FLAGS[name];
+/** The row of a flag, as the command with `rows` of its own has it. */
+export function flagRow(name: AnyFlag, rows?: FlagRows): FlagRow {
+  return rows?.[name] ?? (isOfflineFlag(name) ? FLAGS[name] : SERVE_FLAGS[name]);
+}
+
+function isOfflineFlag(name: string): name is FlagName {
+  return Object.hasOwn(FLAGS, name);
+}
+
+/** Whether any command has such a flag. */
+export function isFlagName(name: string): name is AnyFlag {
+  return isOfflineFlag(name) || Object.hasOwn(SERVE_FLAGS, name);
 }
 
 /** `--write-out`, for messages. */
-export function flagText(name: FlagName): string {
+export function flagText(name: AnyFlag): string {
   return `--${name}`;
 }
 
 /** Judges and converts the values of `names`; flags that were not given get their defaults. */
-export function flagValues(names: readonly FlagName[], raw: RawFlags): FlagValues {
+export function flagValues(names: readonly AnyFlag[], raw: RawFlags, rows?: FlagRows): FlagValues {
   const values: Record<string, unknown> = {};
   for (const name of names) {
-    const row = flagRow(name);
+    const row = flagRow(name, rows);
     const given = raw[name];
     // Given twice, the last one counts.
     const last = typeof given === 'object' ? given.at(-1) : given;
-    if (row.kind === 'boolean') values[name] = String(last) === 'true';
-    else if (row.kind === 'list') values[name] = splitList(given);
+    if (row.kind === 'boolean') values[name] = String(last ?? row.default) === 'true';
+    else if (row.kind === 'list') values[name] = splitList(given ?? row.default);
     else {
       const text = last ?? row.default;
       values[name] = text === undefined ? undefined : readValue(name, row, String(text));
@@ -183,7 +212,7 @@ function splitList(given: RawFlags[string]): string[] {
   return texts.flatMap((text) => (text === '' ? [] : text.split(',')));
 }
 
-function readValue(name: FlagName, row: FlagRow, text: string): string | number {
+function readValue(name: AnyFlag, row: FlagRow, text: string): string | number {
   switch (row.kind) {
     case 'integer':
       return readInteger(name, text, row.min);
@@ -203,17 +232,13 @@ function readValue(name: FlagName, row: FlagRow, text: string): string | number 
 }
 
 /** `flagText` with its letter, as pflag names a flag whose value does not fit. */
-function pflagName(name: FlagName): string {
+function pflagName(name: AnyFlag): string {
   const { short } = flagRow(name);
   return short ? `-${short}, ${flagText(name)}` : flagText(name);
 }
 
 /** A value that does not fit, natively and in the words of Go's pflag. */
-export function invalidValue(
-  name: FlagName,
-  text: string,
-  words: { native: string; go: string },
-): UsageError {
+export function invalidValue(name: AnyFlag, text: string, words: { native: string; go: string }): UsageError {
   return new UsageError('usage', `${flagText(name)}: ${JSON.stringify(text)} ${words.native}`, {
     upstream: `invalid argument ${JSON.stringify(text)} for ${JSON.stringify(pflagName(name))} flag: ${words.go}`,
   });
@@ -222,7 +247,7 @@ export function invalidValue(
 const GO_INTEGER = /^[+-]?(?:0x[0-9a-f]+|0b[01]+|0o?[0-7]+|[1-9]\d*|0)$/i;
 const INT64_MAX = 2n ** 63n - 1n;
 
-function readInteger(name: FlagName, text: string, min: number | undefined): number {
+function readInteger(name: AnyFlag, text: string, min: number | undefined): number {
   const go = (why: string): string => `strconv.ParseInt: parsing ${JSON.stringify(text)}: ${why}`;
   if (!GO_INTEGER.test(text)) {
     throw invalidValue(name, text, { native: 'is not a whole number', go: go('invalid syntax') });
@@ -242,7 +267,7 @@ function readInteger(name: FlagName, text: string, min: number | undefined): num
   return Number(value);
 }
 
-function readDuration(name: FlagName, text: string): number {
+function readDuration(name: AnyFlag, text: string): number {
   const value = parseDuration(text);
   if (typeof value === 'number' && value >= 0) return value;
   const go = typeof value === 'number' ? `time: invalid duration ${JSON.stringify(text)}` : value.problem;

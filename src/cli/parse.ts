@@ -1,13 +1,13 @@
 /** yargs: takes the canonical flags of a scan apart, and writes help. Loaded only when there is either to do. */
 import yargs, { type Argv } from 'yargs';
 import { COMMANDS, type CommandRow, firstWords, nameOf, NOUNS, verbsOf } from './commands.ts';
-import { type FlagName, flagRow, flagText, GLOBAL_FLAGS, type RawFlags } from './flags.ts';
+import { type AnyFlag, flagRow, type FlagRows, flagText, GLOBAL_FLAGS, type RawFlags } from './flags.ts';
 import type { Scan } from './scan.ts';
 
 const HELP_WIDTH = 100;
 
 /** Texts of the flags that were given. */
-export async function parseFlags(scan: Scan, names: readonly FlagName[]): Promise<RawFlags> {
+export async function parseFlags(scan: Scan, names: readonly AnyFlag[]): Promise<RawFlags> {
   const parser = bareParser();
   for (const name of names) {
     const { kind } = flagRow(name);
@@ -47,7 +47,12 @@ export async function helpText(scan: Scan, program: string): Promise<string> {
   const help = bareParser().scriptName([program, scan.command ? '' : scan.path[0]].join(' ').trim());
   if (scan.command) describeCommand(help, scan.command, program);
   else describeGroup(help, scan.path[0], program);
-  describeFlags(help, GLOBAL_FLAGS, 'Global flags:');
+  const own: readonly AnyFlag[] = scan.command?.flags ?? [];
+  describeFlags(
+    help,
+    GLOBAL_FLAGS.filter((name) => !own.includes(name)),
+    'Global flags:',
+  );
   return `${await help.getHelp()}\n`;
 }
 
@@ -56,7 +61,7 @@ function describeCommand(help: Argv, command: CommandRow, program: string): void
   help.usage(
     [usage.join(' '), '', command.summary, ...(command.detail ? ['', command.detail] : [])].join('\n'),
   );
-  describeFlags(help, command.flags, 'Flags:');
+  describeFlags(help, command.flags, 'Flags:', command.rows);
   for (const name of command.required ?? []) help.demandOption(name);
   help.epilogue(exampleText([command], program));
 }
@@ -86,13 +91,13 @@ function summaryOf(word: string): string {
   return NOUNS[word] ?? COMMANDS.find((command) => command.path[0] === word)!.summary;
 }
 
-function describeFlags(help: Argv, names: readonly FlagName[], group: string): void {
+function describeFlags(help: Argv, names: readonly AnyFlag[], group: string, rows?: FlagRows): void {
   for (const name of names) {
-    const row = flagRow(name);
+    const row = flagRow(name, rows);
     if (row.isHidden) continue;
     const words = row.words ? `: ${row.words.join(', ')}` : '';
     help.option(name, {
-      group,
+      group: row.group ?? group,
       describe: `${row.text}${words}`,
       ...(row.short ? { alias: row.short } : {}),
       ...('default' in row && row.default !== undefined

@@ -6,7 +6,7 @@ import { UsageError } from '../errors.ts';
 import type { Call } from './call.ts';
 import { type CommandRow, nameOf } from './commands.ts';
 import { describeError, endingOf, exitCodeOf } from './exit.ts';
-import { type FlagName, type FlagValues, flagText, flagValues, GLOBAL_FLAGS } from './flags.ts';
+import { type AnyFlag, type FlagName, type FlagValues, flagText, flagValues, GLOBAL_FLAGS } from './flags.ts';
 import { clearProgress, writeError, writeOut } from './output.ts';
 import { scan, type Scan } from './scan.ts';
 import { chooseStyle, COMPAT_VARIABLE, type Style, styleOf } from './style.ts';
@@ -32,7 +32,7 @@ export async function run(invocation: Invocation): Promise<number> {
     state.style = chooseStyle({ ...surroundings, flag });
     state.scan = scan(isVersionFlag(argv) ? ['version'] : argv, state.style.program);
     state.isVerbose = state.scan.flags.includes(`${flagText('log-level')}=debug`);
-    return await runScanned(state.scan, state.style);
+    return await runScanned(state.scan, state.style, environment);
   } catch (error) {
     writeError(describeError(error, state.style, state.isVerbose));
     if (!state.style.compat) suggestHelp(error, state.scan);
@@ -46,7 +46,7 @@ function isVersionFlag(argv: readonly string[]): boolean {
   return argv.length === 1 && argv[0] === '--version';
 }
 
-async function runScanned(scan: Scan, style: Style): Promise<number> {
+async function runScanned(scan: Scan, style: Style, environment: Invocation['environment']): Promise<number> {
   // Cobra answers an unknown verb with the help of its noun.
   const isUnknownVerb = scan.problem?.code === 'usage.command' && scan.path.length > 0;
   if (scan.problem && !(style.compat && isUnknownVerb)) throw scan.problem;
@@ -66,11 +66,18 @@ async function runScanned(scan: Scan, style: Style): Promise<number> {
   const ending = await runCommand({
     operands: scan.operands,
     flags,
+    given: new Map(scan.flags.map(splitFlag)),
+    environment,
     style,
     context: () => openContext(command, flags, style),
   } satisfies Call<FlagName>);
   clearProgress();
   return exitCodeOf(ending ?? 'good', style);
+}
+
+function splitFlag(flag: string): [name: string, value: string] {
+  const equals = flag.indexOf('=');
+  return [flag.slice(2, equals), flag.slice(equals + 1)];
 }
 
 async function openContext(
@@ -84,10 +91,10 @@ async function openContext(
 
 /** Without flags there is nothing to parse, and yargs, half of the start-up time, stays unloaded. */
 async function readFlags(command: CommandRow, scan: Scan): Promise<FlagValues> {
-  const names = [...GLOBAL_FLAGS, ...command.flags];
-  if (scan.flags.length === 0) return flagValues(names, {});
+  const names = [...new Set<AnyFlag>([...GLOBAL_FLAGS, ...command.flags])];
+  if (scan.flags.length === 0) return flagValues(names, {}, command.rows);
   const { parseFlags } = await import('./parse.ts');
-  return flagValues(names, await parseFlags(scan, names));
+  return flagValues(names, await parseFlags(scan, names), command.rows);
 }
 
 function checkOperands(command: CommandRow, operands: readonly string[], style: Style): void {

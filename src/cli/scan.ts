@@ -4,8 +4,17 @@
  * values mean is judged later.
  */
 import { UsageError } from '../errors.ts';
-import { COMMANDS, type CommandRow, firstWords, verbsOf } from './commands.ts';
-import { FLAGS, type FlagName, flagRow, flagText, GLOBAL_FLAGS, invalidValue } from './flags.ts';
+import { abbreviatedWords, COMMANDS, type CommandRow, firstWords, verbsOf } from './commands.ts';
+import {
+  type AnyFlag,
+  FLAGS,
+  type FlagName,
+  flagRow,
+  flagText,
+  GLOBAL_FLAGS,
+  invalidValue,
+  isFlagName,
+} from './flags.ts';
 
 export interface Scan {
   /** The command; absent when the words name none, or only a noun. */
@@ -23,7 +32,7 @@ export interface Scan {
 }
 
 interface Flag {
-  name: FlagName;
+  name: AnyFlag;
   value: string;
 }
 
@@ -46,7 +55,7 @@ export function scan(argv: readonly string[], program: string): Scan {
 
   const found = findCommand(words, program);
   const { command } = found;
-  const known: readonly FlagName[] = [...GLOBAL_FLAGS, ...(command?.flags ?? [])];
+  const known: readonly AnyFlag[] = [...GLOBAL_FLAGS, ...(command?.flags ?? [])];
   const foreign = parts.flags.find((flag) => !known.includes(flag.name));
   if (foreign && command) parts.problems.push(unknownFlag(flagText(foreign.name)));
 
@@ -125,7 +134,7 @@ function splitShort(word: string, next: () => string | undefined, parts: Parts):
 const TRUE = ['1', 't', 'T', 'TRUE', 'true', 'True'];
 const FALSE = ['0', 'f', 'F', 'FALSE', 'false', 'False'];
 
-function addBoolean(name: FlagName, given: string | undefined, parts: Parts): void {
+function addBoolean(name: AnyFlag, given: string | undefined, parts: Parts): void {
   if (given === undefined || TRUE.includes(given)) parts.flags.push({ name, value: 'true' });
   else if (FALSE.includes(given)) parts.flags.push({ name, value: 'false' });
   else {
@@ -136,10 +145,6 @@ function addBoolean(name: FlagName, given: string | undefined, parts: Parts): vo
 
 function unknownFlag(flag: string): UsageError {
   return new UsageError('usage', `unknown flag: ${flag}`);
-}
-
-function isFlagName(name: string): name is FlagName {
-  return Object.hasOwn(FLAGS, name);
 }
 
 function flagOfLetter(letter: string): FlagName | undefined {
@@ -155,7 +160,7 @@ interface Found {
 function findCommand(words: readonly string[], program: string): Found {
   const [first, second] = words;
   if (first === undefined) return { path: [] };
-  const noun = pick(first, firstWords());
+  const noun = firstWords().includes(first) ? first : pick(first, abbreviatedWords(program));
   if (noun === undefined) return { path: [], problem: unknownCommand(first, [program], firstWords()) };
 
   const single = COMMANDS.find((command) => command.path[0] === noun && command.path.length === 1);

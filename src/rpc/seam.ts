@@ -14,7 +14,10 @@ export interface Call {
   peer: string;
 }
 
-/** One message in, one out. Throws `RpcError` for a status, anything else becomes INTERNAL. */
+/**
+ * One message in, one out. Throws `RpcError` for a status, anything else becomes INTERNAL. The request is memory of its
+ * own, so parts of it may be kept; the reply must not change any more.
+ */
 export type UnaryHandler = (request: Uint8Array, call: Call) => Uint8Array | Promise<Uint8Array>;
 
 /** A call whose messages come and go as they please. */
@@ -23,7 +26,8 @@ export interface Stream extends Call {
   receive(): Promise<Uint8Array | undefined>;
   /**
    * Queues a message; gives whether more may be sent before {@link drained}. Nothing is lost when it gives false, but
-   * whoever goes on regardless grows memory. After the call is over it does nothing.
+   * whoever goes on regardless grows memory. After the call is over it does nothing. The message may be shared with
+   * other streams, and must not change any more.
    */
   send(message: Uint8Array): boolean;
   /** Resolves when `send` may go on, or the call is over. */

@@ -52,7 +52,10 @@ export async function startNewMember(
     walsMax,
   });
   try {
-    const applier = new Applier(backend, await KeyValues.open(backend, pacer), { hasTerm: true });
+    const applier = new Applier(backend, await KeyValues.open(backend, pacer), {
+      ...options.applying?.(backend),
+      hasTerm: true,
+    });
     applyOwn(applier, batches);
     await backend.commit();
     return {

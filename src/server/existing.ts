@@ -108,7 +108,10 @@ export async function startExistingMember(
   const { own, written: version } = await chooseVersions(files, options.emulate);
   const hasTerm = compareVersions(own, '3.5') >= 0;
   await syncFile(segment.path, disk);
-  const applier = new Applier(backend, await KeyValues.open(backend, pacer), { hasTerm });
+  const applier = new Applier(backend, await KeyValues.open(backend, pacer), {
+    ...options.applying?.(backend),
+    hasTerm,
+  });
   const last = isForcedNew ? tail.committed : tail.lastIndex;
   await tail.visit({ after: tail.from, upTo: last }, (entry, at) => void applier.apply(entry, at));
   if (new Users(backend).isEnabled) throw authEnabled(paths.dataDir);

@@ -2,7 +2,7 @@
 import type { Disk } from '../bytes/disk.ts';
 import type { Pacer } from '../bytes/pacer.ts';
 import type { Member } from '../format/proto/member-json.ts';
-import type { Applier } from '../store/apply/applier.ts';
+import type { Applier, ApplierOptions } from '../store/apply/applier.ts';
 import type { DurableBackend } from '../store/backend/backend.ts';
 import type { BoltOptions } from '../store/backend/bolt.ts';
 import type { Version } from '../store/schema/buckets.ts';
@@ -18,6 +18,8 @@ export interface OpenMemberOptions {
   advertiseClientUrls: readonly string[];
   /** Who begins a new directory; asked only for one. */
   firstMember: () => Promise<{ clusterId: bigint; member: Member }>;
+  /** How requests are applied: what leases have at least, whether the database has room. */
+  applying?: ((backend: DurableBackend) => Omit<ApplierOptions, 'hasTerm'>) | undefined;
   /** Whose encodings are written; the directory's own version without it, 3.6 in a new one. */
   emulate?: Exclude<Version, '3.4'> | undefined;
   /** Makes one member of a directory that several shared. */

@@ -8,6 +8,7 @@ import type { Segment } from '../format/wal/log.ts';
 import { Applier, type Outcome } from './apply/applier.ts';
 import type { Backend } from './backend/backend.ts';
 import { LogTail } from './log-tail.ts';
+import type { Compaction } from './mvcc/compaction.ts';
 import { KeyValues } from './mvcc/key-values.ts';
 
 /** A request that had no effect, as on every member. */
@@ -44,7 +45,7 @@ export async function replayLog(
   { hasTerm, pacer }: ReplayOptions,
 ): Promise<Replay> {
   const keys = await KeyValues.open(backend, pacer);
-  keys.pending?.finish();
+  await finish(keys.pending, pacer);
   const applier = new Applier(backend, keys, { hasTerm });
   const from = applier.consistentIndex;
   const tail = await LogTail.read(segments, from, pacer);
@@ -63,6 +64,10 @@ export async function replayLog(
     await applyTo(tail.lastIndex, replay, { applier, tail });
   replay.revision = applier.keys.revision;
   return replay;
+}
+
+async function finish(compaction: Compaction | undefined, pacer: Pacer): Promise<void> {
+  while (compaction?.step()) if (pacer.isDue()) await pacer.rest();
 }
 
 /** Applies the entries behind `replay.to`, up to `last`. */

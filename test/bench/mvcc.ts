@@ -197,7 +197,26 @@ function puts(): void {
   }
 }
 
+async function compactions(): Promise<void> {
+  const records = new Records(REVISIONS, KEYS);
+  const keys = await KeyValues.open(new MemoryBackend(records), new Pacer());
+  keys.sort();
+  const compaction = keys.compact(keys.revision);
+  let [steps, longest] = [0, 0];
+  const began = cpuMs();
+  for (let more = true; more; steps++) {
+    const stepBegan = performance.now();
+    more = compaction.step();
+    longest = Math.max(longest, performance.now() - stepBegan);
+  }
+  const ms = cpuMs() - began;
+  say(
+    `compaction of ${REVISIONS - KEYS} revisions: ${ms.toFixed(0)} ms in ${steps} steps, the longest of ${longest.toFixed(1)} ms`,
+  );
+}
+
 const parts = process.argv.slice(2);
 if (parts.length === 0 || parts.includes('sizes')) await sizes();
 if (parts.length === 0 || parts.includes('puts')) puts();
 if (parts.length === 0 || parts.includes('build')) await build();
+if (parts.length === 0 || parts.includes('compactions')) await compactions();

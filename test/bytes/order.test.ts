@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { compareBytes, compareRuns, prefixEnd, showBytes } from '../../src/bytes/order.ts';
+import { compareBytes, compareRuns, latin1, prefixEnd, showBytes } from '../../src/bytes/order.ts';
 
 const short = fc.uint8Array({ maxLength: 4, max: 3 });
 
@@ -48,4 +48,15 @@ test('bytes are shown as text when they are text, as hex otherwise, and cut when
   assert.equal(showBytes(Buffer.from('é')), '0xc3a9');
   assert.equal(showBytes(Uint8Array.of()), '""');
   assert.equal(showBytes(Buffer.alloc(97, 'a')), `"${'a'.repeat(96)}"… (97 bytes)`);
+});
+
+test('latin1 holds every byte, also of a part, whatever memory the bytes lie in', () => {
+  const all = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const expected = String.fromCharCode(...all);
+  for (const bytes of [all, Buffer.from(all), Buffer.concat([Buffer.from('x'), all]).subarray(1)]) {
+    assert.equal(latin1(bytes), expected);
+    assert.equal(latin1(bytes, 60, 250), expected.slice(60, 250));
+  }
+  assert.equal(latin1(Uint8Array.of(1, 255)), '\x01\xff');
+  assert.equal(latin1(new Uint8Array()), '');
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { Cursor } from '../../src/bytes/cursor.ts';
-import { Writer } from '../../src/bytes/writer.ts';
+import { setU64be, Writer } from '../../src/bytes/writer.ts';
 
 type Step =
   | { type: 'number'; method: 'u8' | 'u16' | 'u32'; value: number }
@@ -82,4 +82,39 @@ test('lengths are patched in afterwards; a cleared writer starts over, with clea
   assert.equal(writer.size, 0);
   assert.deepEqual([...writer.zeros(2).view()], [0, 0]);
   assert.deepEqual([...copy], [5, 0, 0, 0, 7]);
+});
+
+test('the length of what was written comes before it, however long that is', () => {
+  for (const length of [0, 1, 127, 128, 16_383, 16_384, 70_000]) {
+    const writer = new Writer(4).u8(0xaa);
+    const content = Uint8Array.from({ length }, (_, i) => i % 251);
+    const start = writer.size;
+    writer.bytes(content).prefixLength(start).u8(0xbb);
+    const expected = new Writer().u8(0xaa).varint(length).bytes(content).u8(0xbb);
+    assert.deepEqual(writer.finish(), expected.finish());
+  }
+});
+
+test('64-bit numbers around every boundary of a byte are written as they are read', () => {
+  for (let bits = 0n; bits <= 64n; bits++) {
+    for (const value of [(1n << bits) - 1n, 1n << bits, (1n << bits) + 1n]) {
+      if (value >> 64n !== 0n) continue;
+      assert.equal(new Cursor(new Writer().varint(value).finish()).varint(), value);
+    }
+  }
+});
+
+test('numbers up to 2^53 are written in place, big end first', () => {
+  const cases: Array<[number, string]> = [
+    [0, '0000000000000000'],
+    [258, '0000000000000102'],
+    [2 ** 32 - 1, '00000000ffffffff'],
+    [2 ** 32, '0000000100000000'],
+    [2 ** 53 - 1, '001fffffffffffff'],
+  ];
+  for (const [value, expected] of cases) {
+    const bytes = new Uint8Array(10).fill(9);
+    setU64be(bytes, 1, value);
+    assert.equal(Buffer.from(bytes).toString('hex'), `09${expected}09`);
+  }
 });

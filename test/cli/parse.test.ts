@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { COMMANDS, nameOf } from '../../src/cli/commands.ts';
-import { flagText, flagValues, GLOBAL_FLAGS } from '../../src/cli/flags.ts';
+import { flagRow, flagText, flagValues, GLOBAL_FLAGS } from '../../src/cli/flags.ts';
 import { helpText, parseFlags } from '../../src/cli/parse.ts';
 import { scan } from '../../src/cli/scan.ts';
 
@@ -45,7 +45,10 @@ test('booleans and lists', async () => {
 test('help names every flag and example of a command', async () => {
   for (const command of COMMANDS) {
     const text = await helpText(scan([...command.path, '--help'], 'etcdkit'), 'etcdkit');
-    for (const name of [...command.flags, ...GLOBAL_FLAGS]) assert.ok(text.includes(flagText(name)), name);
+    for (const name of [...command.flags, ...GLOBAL_FLAGS]) {
+      const isHidden = flagRow(name, command.rows).isHidden ?? false;
+      assert.equal(new RegExp(`${flagText(name)}(?![\\w-])`).test(text), !isHidden, name);
+    }
     for (const [line] of command.examples) assert.ok(text.includes(`\n  etcdkit ${line}\n`), line);
     assert.ok(text.startsWith(`etcdkit ${nameOf(command)}`));
   }

@@ -21,6 +21,14 @@ describe('scan', () => {
     assert.equal(read('snapshot'), '- [] []');
   });
 
+  test('under the name of etcdutl beginnings mean its commands alone', () => {
+    const commandOf = (program: string, ...argv: string[]) => scan(argv, program).command?.path.join(' ');
+    assert.equal(commandOf('etcdutl', 's', 'status', 'x'), 'snapshot status');
+    assert.equal(commandOf('etcdutl', 'd'), 'defrag');
+    assert.equal(commandOf('etcdutl', 'serve'), 'serve');
+    assert.equal(commandOf('etcdkit', 's', 'status', 'x'), undefined);
+  });
+
   test('flags in every spelling, before and after the command', () => {
     const spellings = [
       ['-w', 'json'],

@@ -6,12 +6,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Context, plainContext } from '../../src/ops/context.ts';
+import { TRAILER_SIZE } from '../../src/format/backup/trailer.ts';
+import { fetchSnapshot } from '../../src/ops/snapshot/fetch.ts';
 import { restoreSnapshot, type RestoreOptions } from '../../src/ops/snapshot/restore.ts';
 import { saveSnapshot } from '../../src/ops/snapshot/save.ts';
 import { defragment } from '../../src/ops/upkeep/defrag.ts';
 import { migrate } from '../../src/ops/upkeep/migrate.ts';
 import type { Version } from '../../src/store/schema/buckets.ts';
 import { readFixture, unpacked } from '../support/fixtures.ts';
+import { sendBackup, startSnapshotServer } from '../support/snapshot-server.ts';
 import { contentOf, type Entry, plantTree, readTree, type Tree } from './tree.ts';
 
 export interface Case {
@@ -57,6 +60,17 @@ function dataDirectory(archive: string, inner: string): () => Tree {
     }
     return tree;
   };
+}
+
+async function fetchFromServer(output: string, context: Context): Promise<void> {
+  const backup = readFixture('snap/snap-3.6.db');
+  const sent = { database: backup.subarray(0, -TRAILER_SIZE), digest: backup.subarray(-TRAILER_SIZE) };
+  const { server, endpoint } = await startSnapshotServer((stream) => sendBackup(stream, sent));
+  try {
+    await fetchSnapshot({ endpoint, output }, context);
+  } finally {
+    await server.close({ graceMs: 0 });
+  }
 }
 
 export const DATA_DATABASE = 'data/member/snap/db';
@@ -192,6 +206,13 @@ const SAVES: Case[] = [
       saveSnapshot({ dataDir: join(root, 'data'), output: join(root, 'backup.db') }, context),
     args: (root) => ['snapshot', 'save', '--data-dir', join(root, 'data'), '-o', join(root, 'backup.db')],
     checked: [{ path: 'data' }, { path: 'backup.db' }],
+    isRefusedOnceDone: true,
+  },
+  {
+    name: 'save from a running server',
+    before: () => new Map([['here', directory(0o755)]]),
+    run: (root, context) => fetchFromServer(join(root, 'here/backup.db'), context),
+    checked: [{ path: 'here/backup.db' }],
     isRefusedOnceDone: true,
   },
   {

@@ -11,7 +11,18 @@ import { contentOfFile, type Content } from '../support/database-content.ts';
 import { hastyDisk } from '../support/faulty-disk.ts';
 import { Random, seedOfRun } from '../support/mutate.ts';
 import { scratch } from '../support/scratch.ts';
-import { bbolt, skipReason, succeeded } from './etcd.ts';
+import {
+  bbolt,
+  compactPhysically,
+  freeMemberPorts,
+  getAll,
+  hashKv,
+  runLoad,
+  skipReason,
+  succeeded,
+  VERSIONS,
+} from './etcd.ts';
+import { databaseIn, serve } from './healthy.ts';
 
 const ROUNDS = 300;
 
@@ -78,6 +89,7 @@ test('bbolt finds nothing wrong with a backend and its views', { skip: skipReaso
       await writeDown(views.splice(random.below(views.length), 1)[0]!);
     if (random.chance(0.02)) await backend.defrag();
     if (random.chance(0.02)) {
+      for (const view of views.splice(0)) await writeDown(view);
       await backend.close();
       await assertSound(path);
       backend = await BoltBackend.open(hastyDisk(), path);
@@ -91,6 +103,51 @@ test('bbolt finds nothing wrong with a backend and its views', { skip: skipReaso
   assert.deepEqual(contentOfFile(path), content);
   assert.ok(written > 10, `${written} views`);
 });
+
+/** Many small commits that leave the rows as they were, with a view and a rewrite in between. */
+async function churn(path: string): Promise<void> {
+  const backend = await BoltBackend.open(hastyDisk(), path);
+  const mine = (i: number): Uint8Array => encode(`\xff${String(i).padStart(7, '0')}`);
+  const view = await backend.openView();
+  for (let round = 0; round < 20; round++) {
+    for (let i = 0; i < 300; i++) backend.put('lease', mine(round * 100 + i), encode('x'.repeat(i)));
+    await backend.commit();
+    for (let i = 0; i < 250; i++) backend.delete('lease', mine(round * 100 + i));
+    await backend.commit();
+    // Rows that are there are written again, as they are.
+    for (const { key, value } of [...backend.scan('key')].filter((_, i) => i % 20 === round))
+      backend.put('key', key, value);
+    if (round === 10) await backend.defrag();
+  }
+  for (let i = 0; i < 2500; i++) backend.delete('lease', mine(i));
+  view.close();
+  await backend.close();
+}
+
+for (const version of VERSIONS) {
+  test(
+    `etcd ${version} and a backend write to one database in turn`,
+    { skip: skipReason(version) || skipReason('3.7') },
+    async (t) => {
+      const dataDir = join(scratch(t), 'data');
+      const ports = await freeMemberPorts();
+      let seen: unknown;
+      for (let turn = 0; turn < 3; turn++) {
+        seen = await serve(version, { dataDir, ports }, async (server) => {
+          const before = await getAll(server);
+          if (seen) assert.deepEqual([before.kvs, (await hashKv(server)).hash], seen, `turn ${turn}`);
+          await runLoad(server, { kind: 'bench', revisions: 800, keys: 200, valueMax: 3000, seed: turn });
+          if (turn === 1) await compactPhysically(server, before.header.revision);
+          return [(await getAll(server)).kvs, (await hashKv(server)).hash];
+        });
+        const before = contentOfFile(databaseIn(dataDir));
+        await churn(databaseIn(dataDir));
+        assert.deepEqual(contentOfFile(databaseIn(dataDir)), before);
+        await assertSound(databaseIn(dataDir));
+      }
+    },
+  );
+}
 
 test('bbolt reads all of what a backend made', { skip: skipReason('3.7') }, async (t) => {
   const path = join(scratch(t), 'db');

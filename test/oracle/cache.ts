@@ -12,8 +12,11 @@ import { fileURLToPath } from 'node:url';
 /** A release line of etcd; the patch releases are named in each `etcd-<version>/go.mod`. */
 export type Version = '3.4' | '3.5' | '3.6' | '3.7';
 
-/** The programs a version can be asked for. `load` (3.6) and `bbolt` (3.7) exist once. */
-export type Tool = 'etcd' | 'etcdctl' | 'etcdutl' | 'bbolt' | 'load';
+/** Our own clients of a server; they exist once, in the 3.6 build. */
+export type Client = 'load' | 'bench' | 'linear' | 'stall' | 'apicheck';
+
+/** The programs a version can be asked for. The clients (3.6) and `bbolt` (3.7) exist once. */
+export type Tool = 'etcd' | 'etcdctl' | 'etcdutl' | 'bbolt' | Client;
 
 /** Built from Go modules, oldest first. */
 export const BUILT_VERSIONS: readonly Version[] = ['3.5', '3.6', '3.7'];

@@ -206,14 +206,18 @@ export interface LoadReport {
 }
 
 /** Writes data to a server of any version with the load program of the 3.6 build. */
-export async function runLoad(target: Target, load: BenchLoad | MixedLoad): Promise<LoadReport> {
+export async function runLoad(
+  target: Target,
+  load: BenchLoad | MixedLoad,
+  limitMs = LONG_TIMEOUT_MS,
+): Promise<LoadReport> {
   const { kind, ...settings } = load;
   if (target.user !== undefined) throw new OracleError('the load program does not log in');
-  const args = [kind, `--endpoint=${target.endpoint}`, `--timeout=${LONG_TIMEOUT_MS}ms`];
+  const args = [kind, `--endpoint=${target.endpoint}`, `--timeout=${limitMs}ms`];
   for (const [name, value] of Object.entries(settings)) {
     args.push(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}=${String(value)}`);
   }
-  const options = { timeoutMs: LONG_TIMEOUT_MS + 10_000 };
+  const options = { timeoutMs: limitMs + 10_000 };
   const { stdout } = await succeeded(runTool('3.6', 'load', args, options));
   return JSON.parse(stdout) as LoadReport;
 }

@@ -38,6 +38,19 @@ export interface StartOptions {
   timeoutMs?: number;
 }
 
+/** A program that can be started as a member. */
+export interface ServerProgram {
+  /** Whose etcdctl fits it. */
+  readonly version: Version;
+  /** What it is called in messages. */
+  readonly label: string;
+  readonly file: string;
+  /** What comes before etcd's flags. */
+  readonly args: readonly string[];
+  /** Stands in its log once it serves. */
+  readonly readyText: string;
+}
+
 /** The two ports of a member. */
 export interface Ports {
   client: number;
@@ -47,6 +60,7 @@ export interface Ports {
 /** A server that has answered as healthy. */
 export interface EtcdServer {
   readonly version: Version;
+  readonly label: string;
   readonly name: string;
   readonly dataDir: string;
   /** Client URL. */
@@ -126,11 +140,16 @@ export function peerUrlOf(ports: Ports): string {
  * server's log when it exits early or stays unhealthy; the process is gone by then. Where the ports are not
  * given and somebody else took one in between, it tries again with others.
  */
-export async function startEtcd(version: Version, options: StartOptions): Promise<EtcdServer> {
+export function startEtcd(version: Version, options: StartOptions): Promise<EtcdServer> {
+  return startServer(etcdProgram(version), options);
+}
+
+/** The same for any program that takes etcd's flags. */
+export async function startServer(program: ServerProgram, options: StartOptions): Promise<EtcdServer> {
   for (let attempt = 1; ; attempt += 1) {
-    const server = launch(version, options, options.ports ?? (await freeMemberPorts()));
+    const server = launch(program, options, options.ports ?? (await freeMemberPorts()));
     try {
-      await untilStarted(server, options.timeoutMs);
+      await untilStarted(server, program.readyText, options.timeoutMs);
       return server;
     } catch (error) {
       await server.kill();
@@ -153,14 +172,23 @@ export async function startCluster(
     placed.push({ ...member, ports: member.ports ?? (await freeMemberPorts()) });
   }
   const initialCluster = placed.map((member) => `${member.name}=${peerUrlOf(member.ports)}`).join(',');
-  const servers = placed.map((member) => launch(version, { initialCluster, ...member }, member.ports));
+  const etcd = etcdProgram(version);
+  const servers = placed.map((member) => launch(etcd, { initialCluster, ...member }, member.ports));
   try {
-    await Promise.all(servers.map((server, index) => untilStarted(server, members[index]!.timeoutMs)));
+    await Promise.all(
+      servers.map((server, index) => untilStarted(server, etcd.readyText, members[index]!.timeoutMs)),
+    );
   } catch (error) {
     await Promise.all(servers.map((server) => server.kill()));
     throw error;
   }
   return servers;
+}
+
+/** Real etcd of a version. */
+export function etcdProgram(version: Version): ServerProgram {
+  const { file, args } = program(version, 'etcd');
+  return { version, label: `etcd ${version}`, file, args, readyText: 'serving client traffic' };
 }
 
 function serverArguments(version: Version, options: StartOptions, ports: Ports): string[] {
@@ -185,8 +213,8 @@ function serverArguments(version: Version, options: StartOptions, ports: Ports):
 }
 
 /** Starts the process and returns at once; the server is not healthy yet. */
-function launch(version: Version, options: StartOptions, ports: Ports): EtcdServer {
-  const { file, args: leading } = program(version, 'etcd');
+function launch(program: ServerProgram, options: StartOptions, ports: Ports): EtcdServer {
+  const { version, label, file, args: leading } = program;
   const unsupported: Record<string, string> =
     process.arch === 'x64' ? {} : { ETCD_UNSUPPORTED_ARCH: process.arch };
   const child = spawn(file, [...leading, ...serverArguments(version, options, ports)], {
@@ -219,10 +247,11 @@ function launch(version: Version, options: StartOptions, ports: Ports): EtcdServ
     if (isGone) return;
     child.kill('SIGKILL');
     await exited;
-    throw new OracleError(`etcd ${version} did not stop within ${STOP_TIMEOUT_MS} ms of ${signal}`);
+    throw new OracleError(`${label} did not stop within ${STOP_TIMEOUT_MS} ms of ${signal}`);
   };
   return {
     version,
+    label,
     name: options.name ?? 'default',
     dataDir: options.dataDir,
     endpoint: `http://127.0.0.1:${ports.client}`,
@@ -263,8 +292,8 @@ export function untilHealthy(server: EtcdServer, timeoutMs = 30_000): Promise<vo
 }
 
 /** The log is asked as well, since another process's server may answer on a port that ours did not get. */
-function untilStarted(server: EtcdServer, timeoutMs = 30_000): Promise<void> {
-  const isServing = (): boolean => server.log().includes('serving client traffic');
+function untilStarted(server: EtcdServer, readyText: string, timeoutMs = 30_000): Promise<void> {
+  const isServing = (): boolean => server.log().includes(readyText);
   return until(server, timeoutMs, async () => isServing() && (await isHealthy(server.endpoint)));
 }
 
@@ -277,7 +306,7 @@ async function until(server: EtcdServer, timeoutMs: number, isMet: () => Promise
   while (!(await isMet())) {
     if (hasExited || Date.now() > deadline) {
       const what = hasExited ? 'exited before it was healthy' : `was not healthy after ${timeoutMs} ms`;
-      throw new OracleError(`etcd ${server.version} ${what}; its log ends:\n${server.log().slice(-4000)}`);
+      throw new OracleError(`${server.label} ${what}; its log ends:\n${server.log().slice(-4000)}`);
     }
     await delay(50);
   }

@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { createInterface } from 'node:readline';
 import { program, OracleError } from './cache.ts';
 import type { Tool, Version } from './cache.ts';
 
@@ -20,6 +21,10 @@ export interface ToolOptions {
   env?: Readonly<Record<string, string>>;
   input?: string | Uint8Array;
   timeoutMs?: number;
+  /** Called with each line of stdout as it comes. */
+  onLine?: (line: string) => void;
+  /** Ends the tool with SIGINT, as Ctrl-C does. */
+  interrupt?: AbortSignal;
 }
 
 /** `etcdctl` speaks to one endpoint, or to none for its offline commands. */
@@ -60,6 +65,10 @@ export function runTool(
       child.kill('SIGKILL');
     }, timeoutMs);
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+    const { onLine, interrupt } = options;
+    if (onLine) createInterface({ input: child.stdout }).on('line', onLine);
+    interrupt?.addEventListener('abort', () => child.kill('SIGINT'), { once: true });
+    if (interrupt?.aborted === true) child.kill('SIGINT');
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
     child.stdin.on('error', () => {}); // a tool that ends without reading its input is no failure
     child.stdin.end(options.input);

@@ -55,7 +55,7 @@ test('a segment that cannot be removed keeps those behind it, so that there is n
   };
   const said: string[] = [];
   const tell = (_: object, message: string): void => void said.push(message);
-  const log = { debug: tell, info: tell, warn: tell };
+  const log = { debug: tell, info: tell, warn: tell, error: tell };
   const purged = purgeLog({ disk, walDir, snapDir, log, snapshotsMax: 2, walsMax: 2, released: 650 });
   assert.deepEqual(purged, { snapshots: [snapshot(100)], segments: [SEGMENTS[0]] });
   assert.deepEqual(readdirSync(walDir), SEGMENTS.slice(1));

@@ -16,7 +16,7 @@ const PEER_URL = 'http://127.0.0.1:2380';
 const CLIENT_URL = 'http://127.0.0.1:2379';
 
 export interface Said {
-  level: 'debug' | 'info' | 'warn';
+  level: 'debug' | 'info' | 'warn' | 'error';
   message: string;
   fields: object;
 }
@@ -28,7 +28,7 @@ export function rememberingLog(): { log: OpenMemberOptions['log']; said: Said[] 
     (level: Said['level']) =>
     (fields: object, message: string): void =>
       void said.push({ level, message, fields });
-  return { log: { debug: at('debug'), info: at('info'), warn: at('warn') }, said };
+  return { log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }, said };
 }
 
 /** The options of a member that is to begin, and for one that was there before. */

@@ -1,6 +1,6 @@
 /** The command and flag tables in the form that completion scripts need: what may follow after which words. */
 import { COMMANDS, firstWords, NOUNS, verbsOf } from '../commands.ts';
-import { type FlagName, flagRow, flagText, GLOBAL_FLAGS } from '../flags.ts';
+import { type AnyFlag, flagRow, type FlagRows, flagText, GLOBAL_FLAGS } from '../flags.ts';
 
 export interface CompletionWord {
   word: string;
@@ -57,7 +57,9 @@ export function completionModel(program: string): CompletionModel {
         path: command.path.join(' '),
         words: words.map((word) => ({ word, text: '' })),
         takesFiles: command.operands.max > 0 && words.length === 0,
-        flags: [...command.flags, ...GLOBAL_FLAGS].flatMap(flagOf),
+        flags: [...new Set<AnyFlag>([...command.flags, ...GLOBAL_FLAGS])].flatMap((name) =>
+          flagOf(name, command.rows),
+        ),
         steps: [],
       };
     }),
@@ -88,7 +90,7 @@ function groupNode(path: string, words: readonly CompletionWord[]): CompletionNo
     prefixes: prefixesOf(name, names),
     path: path === '' ? name : `${path} ${name}`,
   }));
-  return { path, words, takesFiles: false, flags: GLOBAL_FLAGS.flatMap(flagOf), steps };
+  return { path, words, takesFiles: false, flags: GLOBAL_FLAGS.flatMap((name) => flagOf(name)), steps };
 }
 
 function prefixesOf(name: string, names: readonly string[]): string[] {
@@ -101,8 +103,8 @@ function prefixesOf(name: string, names: readonly string[]): string[] {
   return prefixes;
 }
 
-function flagOf(name: FlagName): CompletionFlag[] {
-  const row = flagRow(name);
+function flagOf(name: AnyFlag, rows?: FlagRows): CompletionFlag[] {
+  const row = flagRow(name, rows);
   if (row.isHidden) return [];
   return [
     {

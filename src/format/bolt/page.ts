@@ -8,9 +8,9 @@ import { UnsupportedError } from '../../errors.ts';
 import { ELEMENT_SIZE, HEADER_SIZE, PAGE_BRANCH, PAGE_LEAF } from './layout.ts';
 
 const TWO_32 = 2 ** 32;
-/** Words of an element that hold the key's position and its size. */
-const LEAF_WORDS = [1, 2] as const;
-const BRANCH_WORDS = [0, 1] as const;
+/** Of a page that nothing was loaded into; making them costs more than all else about a page. */
+const NO_BYTES = new Uint8Array(0);
+const NO_WORDS = new Uint32Array(0);
 
 if (endianness() !== 'LE') {
   throw new UnsupportedError('bolt.big-endian', 'etcdkit runs on little-endian machines only');
@@ -18,9 +18,9 @@ if (endianness() !== 'LE') {
 
 export class Page {
   /** The buffer that holds the page, 8-aligned at its start. */
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = NO_BYTES;
   /** The same memory in 32-bit words. */
-  words: Uint32Array = new Uint32Array(0);
+  words: Uint32Array = NO_WORDS;
   /** Index into `bytes` where the page starts; a multiple of 8. */
   start = 0;
   /** Bytes from `start` that belong to the page and its overflow. */
@@ -107,6 +107,12 @@ export class Page {
     return this.bytes.subarray(start, start + this.valueSize(index));
   }
 
+  /** Leaf: a copy of the value. */
+  copyValue(index: number): Uint8Array {
+    const start = this.keyStart(index) + this.keySize(index);
+    return this.bytes.slice(start, start + this.valueSize(index));
+  }
+
   /** Branch: index into `bytes` of the key. */
   branchKeyStart(index: number): number {
     return this.start + HEADER_SIZE + ELEMENT_SIZE * index + this.words[this.#word(index)]!;
@@ -134,15 +140,14 @@ export class Page {
   lowerBound(key: Uint8Array): number {
     // As `compareKey` does, but what is the same for all elements is looked up once.
     const { bytes, words, start } = this;
-    const isLeaf = this.isLeaf;
     const firstWord = this.#word(0);
-    const [positionAt, sizeAt] = isLeaf ? LEAF_WORDS : BRANCH_WORDS;
+    const positionAt = this.isLeaf ? 1 : 0;
     let low = 0;
     for (let high = this.count; low < high;) {
       const middle = (low + high) >>> 1;
       const word = firstWord + (ELEMENT_SIZE >>> 2) * middle;
       const keyStart = start + HEADER_SIZE + ELEMENT_SIZE * middle + words[word + positionAt]!;
-      const keyEnd = keyStart + words[word + sizeAt]!;
+      const keyEnd = keyStart + words[word + positionAt + 1]!;
       if (compareRuns(bytes, keyStart, keyEnd, key, 0, key.length) < 0) low = middle + 1;
       else high = middle;
     }

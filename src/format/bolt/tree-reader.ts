@@ -42,7 +42,7 @@ export class TreeReader {
   get(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
     const leaf = this.#keptLeafOf(bucket, key) ?? this.#leafOf(bucket, key).leaf;
     const index = leaf.find(key);
-    return index < 0 ? undefined : leaf.value(index).slice();
+    return index < 0 ? undefined : leaf.copyValue(index);
   }
 
   /**

@@ -16,7 +16,7 @@ export const downgradeInfo = message('etcdserverpb.DowngradeInfo', {
   enabled: bool(1),
   targetVersion: text(2),
 });
-/** Sizes in bytes. `storageVersion`, `dbSizeQuota` and `downgradeInfo` since 3.6. */
+/** Sizes in bytes; a negative quota is none. `storageVersion`, `dbSizeQuota` and `downgradeInfo` since 3.6. */
 export const statusResponse = message('etcdserverpb.StatusResponse', {
   header,
   version: text(2),
@@ -29,7 +29,7 @@ export const statusResponse = message('etcdserverpb.StatusResponse', {
   dbSizeInUse: count(9),
   isLearner: bool(10),
   storageVersion: text(11),
-  dbSizeQuota: count(12),
+  dbSizeQuota: int64(12),
   downgradeInfo: embed(13, downgradeInfo),
 });
 

@@ -31,6 +31,8 @@ interface Plan {
   entries: Entry[];
   byNumber: Map<number, Entry>;
   always: Entry[];
+  /** Those that have a value also when they are not on the wire. */
+  implicit: Entry[];
 }
 
 interface Entry {
@@ -60,7 +62,9 @@ export function message<F extends Fields>(name: string, fields: F): Message<Deco
       }
     },
     encode(value, { zeros } = { zeros: 'omit' }) {
-      return encodeFields(plan, value as Loose, zeros, 0);
+      const writer = takeWriter();
+      encodeFields(writer, plan, value as Loose, zeros, 0);
+      return writer.finish();
     },
   };
   plans.set(self, plan);
@@ -74,7 +78,8 @@ function planOf(name: string, fields: Fields): Plan {
   const byNumber = new Map(entries.map((entry) => [entry.field.number, entry]));
   if (byNumber.size !== entries.length) throw new TypeError(`${name} uses a field number twice`);
   const always = entries.filter(({ field }) => field.presence === 'always');
-  return { name, entries, byNumber, always };
+  const implicit = entries.filter(({ field }) => field.isRepeated || field.presence === 'implicit');
+  return { name, entries, byNumber, always, implicit };
 }
 
 function rivalsOf(fields: Fields, key: string): string[] {
@@ -101,11 +106,8 @@ function decodeFields(plan: Plan, cursor: Cursor, depth: number, into: Loose): L
   checkDepth(cursor, depth);
   const seen: string[] = [];
   const unknown: Uint8Array[] = [];
-  for (const { key, field } of plan.entries) {
-    if (into[key] !== undefined) continue;
-    if (field.isRepeated) into[key] = [];
-    else if (field.presence === 'implicit') into[key] = zeroOf(field.kind);
-  }
+  for (const { key, field } of plan.implicit)
+    if (into[key] === undefined) into[key] = field.isRepeated ? [] : zeroOf(field.kind);
   while (cursor.remaining > 0) {
     const start = cursor.at;
     const tag = readTag(cursor);
@@ -250,9 +252,18 @@ function zeroOf(kind: Kind): unknown {
   }
 }
 
-function encodeFields(plan: Plan, value: Loose, zeros: Zeros, depth: number): Uint8Array {
+/** All messages are encoded in one buffer, of which the result is cut out; it stays small. */
+const SHARED_SIZE_MAX = 1 << 20;
+let shared = new Writer(4096);
+
+function takeWriter(): Writer {
+  if (shared.capacity > SHARED_SIZE_MAX) shared = new Writer(4096);
+  shared.clear();
+  return shared;
+}
+
+function encodeFields(writer: Writer, plan: Plan, value: Loose, zeros: Zeros, depth: number): void {
   if (depth > DEPTH_MAX) throw new TypeError(`${plan.name} nests more than ${DEPTH_MAX} deep`);
-  const writer = new Writer();
   const rest = value[REST];
   for (const { key, field } of plan.entries) {
     const part = value[key];
@@ -264,7 +275,6 @@ function encodeFields(plan: Plan, value: Loose, zeros: Zeros, depth: number): Ui
     }
   }
   if (rest?.unknown) writer.bytes(rest.unknown);
-  return writer.finish();
 }
 
 function isWritten(field: Field, key: string, part: unknown, rest: Rest | undefined, zeros: Zeros): boolean {
@@ -288,10 +298,13 @@ interface Within {
 function encodeWithin(writer: Writer, field: Field, key: string, { part, rest, zeros, depth }: Within): void {
   const isForced = field.presence === 'always' && zeros === 'write';
   if (part === undefined && !isForced) return;
-  const inner = encodeFields(planWithin(field), (part ?? {}) as Loose, zeros, depth + 1);
-  if (inner.length === 0 && !isForced && rest?.absent?.includes(key)) return;
+  const start = writer.size;
   writeTag(writer, field.number, WIRE_TYPE.bytes);
-  writer.varint(inner.length).bytes(inner);
+  const contentAt = writer.size;
+  encodeFields(writer, planWithin(field), (part ?? {}) as Loose, zeros, depth + 1);
+  const isEmpty = writer.size === contentAt;
+  if (isEmpty && !isForced && rest?.absent?.includes(key)) writer.size = start;
+  else writer.prefixLength(contentAt);
 }
 
 function encodeRepeated(
@@ -303,17 +316,18 @@ function encodeRepeated(
 ): void {
   if (parts.length === 0) return;
   if (field.isPacked) {
-    const run = new Writer();
-    for (const part of parts) encodeScalar(run, field.kind, part, 'a packed field');
     writeTag(writer, field.number, WIRE_TYPE.bytes);
-    writer.varint(run.size).bytes(run.view());
+    const contentAt = writer.size;
+    for (const part of parts) encodeScalar(writer, field.kind, part, 'a packed field');
+    writer.prefixLength(contentAt);
     return;
   }
   for (const part of parts) {
     writeTag(writer, field.number, wireTypeOf(field.kind));
     if (field.kind === 'message') {
-      const inner = encodeFields(planWithin(field), part as Loose, zeros, depth + 1);
-      writer.varint(inner.length).bytes(inner);
+      const contentAt = writer.size;
+      encodeFields(writer, planWithin(field), part as Loose, zeros, depth + 1);
+      writer.prefixLength(contentAt);
     } else encodeScalar(writer, field.kind, part, 'a repeated field');
   }
 }

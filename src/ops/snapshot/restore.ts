@@ -22,7 +22,7 @@ import {
   DEFAULT_TOKEN,
   planCluster,
   type RestoredCluster,
-} from './restore/cluster.ts';
+} from '../../store/cluster-plan.ts';
 import {
   copyDatabase,
   type DatabaseJob,

@@ -10,7 +10,6 @@ import { CorruptError, RefusedError, UsageError } from '../../errors.ts';
 import { listSegments } from '../../format/wal/log.ts';
 import { HistoryCheck } from '../../check/history.ts';
 import { recognise } from '../../check/kind.ts';
-import { verify } from '../../check/verify.ts';
 import { BoltView } from '../../store/backend/bolt-view.ts';
 import { Overlay } from '../../store/backend/overlay.ts';
 import { assertUnmoved, type Database, openDatabase } from '../../store/database.ts';
@@ -24,6 +23,7 @@ import { decodeSchema, schemaVersionOf } from '../../store/schema/state.ts';
 import { advised } from '../advice.ts';
 import type { Context } from '../context.ts';
 import { assertAbsent } from '../output-path.ts';
+import { assertSound } from './sound.ts';
 
 export interface SaveOptions {
   /** The data directory, or its `member`. */
@@ -116,6 +116,7 @@ async function write(
       staged.write(sha256, written.sizeBytes);
       await proveDatabase(staged.file, written, pacer);
       staged.seal();
+      // What was replayed must leave a history that holds: damage in the log shows up here.
       await assertSound(staged.temporary, context);
       assertUnmoved(database);
       staged.commitNew();
@@ -126,14 +127,4 @@ async function write(
   } finally {
     staged.discard();
   }
-}
-
-/** What was replayed must leave a history that holds: damage in the log shows up here. */
-async function assertSound(path: string, { signal, progress }: Context): Promise<void> {
-  const { verdict, findings } = await verify(path, { signal, progress: progress?.('verifying the backup') });
-  const damage = findings.find(({ severity }) => severity !== 'note');
-  if (!damage) return;
-  throw new CorruptError(damage.code, `the backup would be ${verdict}: ${damage.message}`, {
-    where: damage.where,
-  });
 }

@@ -5,8 +5,11 @@ const LEASE_COST = 64;
 /** Of a record besides key and value. */
 const RECORD_COST = 256;
 
+/** What may need room. */
+export type Demand = Pick<InternalRaftRequest, 'put' | 'txn' | 'leaseGrant'>;
+
 /** 0 for a request that needs no room. */
-export function costOf({ put, txn, leaseGrant }: InternalRaftRequest): number {
+export function costOf({ put, txn, leaseGrant }: Demand): number {
   if (put) return costOfPut(put);
   if (txn) return costOfTxn(txn);
   return leaseGrant ? LEASE_COST : 0;

@@ -44,7 +44,7 @@ export interface DurableBackend extends Backend {
   openView(): Promise<DurableView>;
   /** Rewrites the file without its free pages. Reads go on, changes wait for nothing but are committed afterwards. */
   defrag(): Promise<void>;
-  /** Commits and closes. */
+  /** Commits and closes. Views should be closed before: whoever opens the file again does not know of them. */
   close(): Promise<void>;
 }
 

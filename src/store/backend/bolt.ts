@@ -6,7 +6,7 @@
  */
 import type { Disk } from '../../bytes/disk.ts';
 import { latin1 } from '../../bytes/order.ts';
-import type { Pacer } from '../../bytes/pacer.ts';
+import { Pacer } from '../../bytes/pacer.ts';
 import { FileSource } from '../../bytes/source.ts';
 import { ToolError } from '../../errors.ts';
 import { assertPair } from '../../format/bolt/transaction.ts';
@@ -20,6 +20,8 @@ import { StateSource } from './state-source.ts';
 /** Of a page, where keys come in ascending order; as etcd has it. */
 const FILL_ASCENDING = 0.9;
 const ASCENDING_BUCKET = 'key';
+/** So many rows are written between two looks at the clock. */
+const PACED_ROWS = 256;
 
 /** Holds a lock on a file until it is let go. */
 export interface HeldLock {
@@ -204,6 +206,9 @@ export class BoltBackend implements DurableBackend {
 
   async #writeFrozen(changes: Changes): Promise<void> {
     const tx = this.#editor.begin();
+    // After a stall there may be many; nothing that is read meanwhile depends on how far this is.
+    const pacer = new Pacer();
+    let done = 0;
     for (const label of BUCKETS) tx.ensureBucket(Buffer.from(label));
     for (const [label, rows, names] of changes.all()) {
       const bucket = tx.ensureBucket(Buffer.from(label));
@@ -213,6 +218,7 @@ export class BoltBackend implements DurableBackend {
         const key = Buffer.from(name, 'latin1');
         if (value) bucket.put(key, value);
         else bucket.delete(key);
+        if (++done % PACED_ROWS === 0 && pacer.isDue()) await pacer.rest();
       }
     }
     await tx.startCommit();

@@ -45,7 +45,10 @@ export const SUB_MAX = TOMBSTONE - 1;
 /** In the place of a key's size: the id stands for no key. */
 const UNUSED = 0xffffffff;
 
-const LANE = 0x9e3779b1;
+interface Factors {
+  first: number;
+  second: number;
+}
 
 interface Chunk {
   words: Uint32Array;
@@ -70,7 +73,7 @@ export class KeyIndex implements KeysToSort {
   readonly #older = new OlderRevisions();
   readonly #chunks: Chunk[] = [];
   readonly #unused: number[] = [];
-  readonly #seed = randomBytes(4).readUInt32LE();
+  readonly #factors: Factors = { first: oddNumber(), second: oddNumber() };
   #slots = new Uint32Array(FIRST_SLOTS); // id + 1; 0 is empty
   #sorted: SortedKeys | undefined;
   /** Those that are not alive, from when there is an order. */
@@ -95,7 +98,7 @@ export class KeyIndex implements KeysToSort {
 
   /** The id of the key `bytes[start, end)`; −1 when it has no record. */
   find(bytes: Uint8Array, start = 0, end = bytes.length): number {
-    const slot = this.#slotOf(hashOf(bytes, start, end, this.#seed), bytes, start, end);
+    const slot = this.#slotOf(hashOf(bytes, start, end, this.#factors), bytes, start, end);
     return this.#slots[slot]! - 1;
   }
 
@@ -120,7 +123,7 @@ export class KeyIndex implements KeysToSort {
 
   /** Takes the next record, whose key is `bytes[start, end)`; revisions come in order. */
   add(record: Indexed, bytes: Uint8Array, start = 0, end = bytes.length): void {
-    const hash = hashOf(bytes, start, end, this.#seed);
+    const hash = hashOf(bytes, start, end, this.#factors);
     const slot = this.#slotOf(hash, bytes, start, end);
     let id = this.#slots[slot]! - 1;
     if (id === -1) id = this.#addKey(hash, slot, bytes, start, end);
@@ -363,16 +366,20 @@ export class KeyIndex implements KeysToSort {
   }
 }
 
-/** Seeded, so that nobody can choose keys that collide. */
-function hashOf(bytes: Uint8Array, start: number, end: number, seed: number): number {
-  let hash = seed ^ (end - start);
+const oddNumber = (): number => randomBytes(4).readInt32LE() | 1;
+
+/** Both factors are secret: nobody can choose keys that collide. */
+function hashOf(bytes: Uint8Array, start: number, end: number, { first, second }: Factors): number {
+  let hash = end - start;
   let i = start;
   for (; i + 4 <= end; i += 4) {
-    const word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
-    hash = Math.imul(hash ^ word, LANE);
-    hash ^= hash >>> 15;
+    hash ^= bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
+    hash = Math.imul(hash, first) ^ Math.imul((hash >>> 16) | (hash << 16), second);
   }
-  for (; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, LANE);
+  for (; i < end; i++) {
+    hash ^= bytes[i]!;
+    hash = Math.imul(hash, first) ^ Math.imul((hash >>> 16) | (hash << 16), second);
+  }
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;

@@ -52,7 +52,9 @@ class Sort {
   /** Smaller ones first, larger ones last; gives where those equal to the middle one begin and end. */
   #split(from: number, to: number): [low: number, high: number] {
     const parts = this.#parts;
-    const pivot = middleOf(parts[from]!, parts[(from + to) >>> 1]!, parts[to - 1]!);
+    const any = (): number => parts[from + Math.floor(Math.random() * (to - from))]!;
+    // By chance, so that nobody can choose keys that take forever.
+    const pivot = middleOf(any(), any(), any());
     let low = from;
     let high = to;
     for (let i = from; i < high;) {

@@ -66,6 +66,8 @@ export class KeyValues {
   onRevision: ((revision: number, changes: readonly Change[]) => void) | undefined;
   readonly #backend: Backend;
   readonly #keys: KeyIndex;
+  /** While it is, the index may hold a revision that is not there yet. */
+  #isChanging = false;
   /** The last that was begun. */
   #compaction: Compaction | undefined;
 
@@ -95,66 +97,80 @@ export class KeyValues {
     return this.#compaction?.isFinished ? undefined : this.#compaction;
   }
 
+  /** Keys that have a record, also those that were deleted since the last compaction. */
+  get keyCount(): number {
+    return this.#keys.size;
+  }
+
   /** Each live key that has a lease. */
   leased(): Iterable<[key: string, lease: bigint]> {
     return this.#keys.leased();
   }
 
   has(key: Uint8Array): boolean {
-    return this.#ids({ key, end: undefined }, {}).length > 0;
+    return this.#ids({ key, end: undefined }).length > 0;
   }
 
   /** Those that are alive now, in byte order, without their records. */
   heads(range: KeyRange): Head[] {
-    return this.#ids(range, {}).map((id) => this.#head(id));
+    return this.#ids(range).map((id) => this.#head(id));
   }
 
   /** Those that are or were alive, in byte order. Throws `mvcc.compacted` or `mvcc.future`. */
   range(range: KeyRange, at: ReadOptions = {}): Stored[] {
-    return this.#ids(range, at).map((id) => this.#stored(id, at.revision));
+    const past = this.#pastOf(at.revision);
+    return this.#ids(range, past, at.limit).map((id) => this.#stored(id, past));
   }
 
   /** How many {@link range} would give; a limit is passed over. */
   count(range: KeyRange, { revision }: ReadOptions = {}): number {
     const { key, end } = range;
-    if (revision === undefined && end !== undefined) return this.#keys.liveCountIn(firstOf(key), endOf(end));
-    return this.#visit(range, revision, () => {});
+    const past = this.#pastOf(revision);
+    if (past === undefined && end !== undefined) return this.#keys.liveCountIn(firstOf(key), endOf(end));
+    return this.#visit(range, past, () => {});
   }
 
   /** Both at once: some of them, and how many there are. */
   page(range: KeyRange, at: ReadOptions = {}): { found: Stored[]; count: number } {
-    const { revision, limit = Infinity } = at;
+    const { limit = Infinity } = at;
+    const past = this.#pastOf(at.revision);
     const ids: number[] = [];
-    const isCounted = revision !== undefined && limit < Infinity;
-    const count = this.#visit(range, revision, (id) => {
+    const isCounted = past !== undefined && limit < Infinity;
+    const count = this.#visit(range, past, (id) => {
       if (ids.length < limit) ids.push(id);
       return isCounted || ids.length < limit;
     });
-    const found = ids.map((id) => this.#stored(id, revision));
+    const found = ids.map((id) => this.#stored(id, past));
     return { found, count: ids.length < limit || isCounted ? count : this.count(range) };
   }
 
-  #ids(range: KeyRange, { revision, limit = Infinity }: ReadOptions): number[] {
+  #ids(range: KeyRange, past?: number, limit = Infinity): number[] {
     const ids: number[] = [];
-    this.#visit(range, revision, (id) => ids.push(id) < limit);
+    this.#visit(range, past, (id) => ids.push(id) < limit);
     return ids;
   }
 
+  /** A revision to look back to; undefined where what is newest will do. Throws when it is not held. */
+  #pastOf(revision: number | undefined): number | undefined {
+    if (revision === undefined) return undefined;
+    this.assertHeld(revision);
+    return revision === this.revision && !this.#isChanging ? undefined : revision;
+  }
+
   /** Ids of those that are or were alive, until `take` gives false; gives how many it was given. */
-  #visit({ key, end }: KeyRange, revision: number | undefined, take: (id: number) => boolean | void): number {
-    if (revision !== undefined) this.assertHeld(revision);
+  #visit({ key, end }: KeyRange, past: number | undefined, take: (id: number) => boolean | void): number {
     const keys = this.#keys;
     let count = 0;
     if (end === undefined) {
       const id = key.length === 0 ? -1 : keys.find(key);
-      if (id !== -1 && keys.seek(id, revision)) {
+      if (id !== -1 && keys.seek(id, past)) {
         count++;
         take(id);
       }
       return count;
     }
     keys.visit(firstOf(key), endOf(end), (id) => {
-      if (!keys.seek(id, revision)) return true;
+      if (!keys.seek(id, past)) return true;
       count++;
       return take(id) !== false;
     });
@@ -173,9 +189,9 @@ export class KeyValues {
     };
   }
 
-  #stored(id: number, revision: number | undefined): Stored {
+  #stored(id: number, past: number | undefined): Stored {
     const keys = this.#keys;
-    keys.seek(id, revision);
+    keys.seek(id, past);
     const { main, sub, isNewest } = keys;
     const bytes = this.#backend.get('key', encodeRevision(main, sub));
     if (!bytes) throw new CorruptError('mvcc.value', `the record of revision ${main}.${sub} is gone`);
@@ -197,12 +213,14 @@ export class KeyValues {
         backend: this.#backend,
         keys: this.#keys,
         onLease: this.onLease,
-        ids: (range) => this.#ids(range, {}),
+        ids: (range) => this.#ids(range),
         isHeard: this.onRevision !== undefined,
       },
       this.revision + 1,
     );
+    this.#isChanging = true;
     run(change);
+    this.#isChanging = false;
     if (change.count === 0) return;
     this.revision++;
     this.onRevision?.(this.revision, change.told);

@@ -132,7 +132,8 @@ function decodeText(value: Uint8Array): string {
   return text;
 }
 
-function decodeDowngrade(value: Uint8Array): Downgrade {
+/** The row `downgrade` of bucket `cluster`. */
+export function decodeDowngrade(value: Uint8Array): Downgrade {
   const object: JsonObject | undefined = asObject(value);
   const target = object?.['target-version'] ?? '';
   const enabled = object?.['enabled'] ?? false;

@@ -45,3 +45,12 @@ test('bash registers the function', { skip }, () => {
   const { stdout } = spawnSync('bash', ['--norc', '-c', script], { encoding: 'utf8' });
   assert.equal(stdout, 'complete -F _etcdutl etcdutl\n');
 });
+
+test('the server has flags and values of its own', { skip }, () => {
+  assert.deepEqual(complete(['etcdkit', 'serve', '--listen-c']), [
+    '--listen-client-urls',
+    '--listen-client-http-urls',
+  ]);
+  assert.deepEqual(complete(['etcdkit', 'serve', '--name', 'x', '--emulate', '']), ['3.5', '3.6', '3.7']);
+  assert.deepEqual(complete(['etcdkit', 'serve', '--auto-t']), []);
+});

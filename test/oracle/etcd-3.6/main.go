@@ -1,4 +1,4 @@
-// The real etcd 3.6 and a load writer as one program: the first argument says which tool to be.
+// The real etcd 3.6 and our own clients of a server as one program: the first argument says which tool to be.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: oracle etcd|etcdctl|etcdutl|load [arguments]")
+		fmt.Fprintln(os.Stderr, "usage: oracle etcd|etcdctl|etcdutl|load|bench|linear|stall|apicheck [arguments]")
 		os.Exit(2)
 	}
 	// Every tool reads os.Args itself, so the tool's name moves to the front.
@@ -28,6 +28,14 @@ func main() {
 		runEtcdutl()
 	case "load":
 		runLoad(os.Args[1:])
+	case "bench":
+		runBench(os.Args[1:])
+	case "linear":
+		runLinear(os.Args[1:])
+	case "stall":
+		runStall(os.Args[1:])
+	case "apicheck":
+		runAPICheck(os.Args[1:])
 	default:
 		fmt.Fprintf(os.Stderr, "oracle: unknown tool %q\n", os.Args[0])
 		os.Exit(2)

@@ -163,6 +163,19 @@ describe('the answer', () => {
     assert.deepEqual(fourth?.responseRange?.kvs.map(shown), ['a=1@2', 'b=2@3', 'c=v@4', 'n=v@4']);
   });
 
+  test('to a range at the revision before does not see what the transaction has put', () => {
+    const range = (revision: bigint): object => ({
+      requestRange: { key: text('a'), rangeEnd: text('z'), revision },
+    });
+    const ops = [op('a', '9'), op('c'), range(3n), range(0n), range(2n)];
+    const { responses } = answer({ txn: { success: ops } }) as TxnResponse;
+    const ranges = responses.slice(2).map((one) => one.responseRange!);
+    assert.deepEqual(
+      ranges.map(({ kvs, count }) => `${kvs.map(shown).join()} of ${count}`),
+      ['a=1@2,b=2@3 of 2', 'a=9@4,b=2@3,c=v@4 of 3', 'a=1@2 of 1'],
+    );
+  });
+
   test('to a transaction that changes nothing has the revision before', () => {
     const range = { requestRange: { key: text('a'), revision: 2n } };
     const { succeeded, responses, header } = answer({

@@ -3,7 +3,8 @@ import { copyFileSync, existsSync, readdirSync, statSync, writeFileSync } from '
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { realDisk } from '../../../src/bytes/disk.ts';
-import { openFile } from '../../../src/bytes/source.ts';
+import { MemorySource, openFile } from '../../../src/bytes/source.ts';
+import { verify } from '../../../src/check/verify.ts';
 import { CorruptError } from '../../../src/errors.ts';
 import { BoltBackend } from '../../../src/store/backend/bolt.ts';
 import { BUCKETS } from '../../../src/store/schema/buckets.ts';
@@ -217,6 +218,40 @@ describe('commits', () => {
     await backend.commit();
     assert.deepEqual(ended, ['a', 'b', 'c', 'd']);
     assert.deepEqual([...contentOfFile(path).get('lease')!.keys()], ['a', 'b', 'c', 'd']);
+  });
+
+  test('leave a file in which verify finds nothing', async (t) => {
+    const { backend, path } = await made(t);
+    const { buckets } = readBolt(new MemorySource(buildDatabase()));
+    for (const [bucket, { pairs }] of buckets)
+      for (const [key, value] of pairs) backend.put(bucket, text(key), text(value));
+    for (let revision = 2; revision < 3000; revision++) {
+      const [key, value] = record(revision, `key-${revision}`, { value: 'v'.repeat(revision % 300) });
+      backend.put('key', key, value);
+      if (revision % 250 === 0) await backend.commit();
+      if (revision === 2000) await backend.defrag();
+    }
+    await backend.close();
+    const { findings, verdict } = await verify(path);
+    assert.deepEqual([findings, verdict], [[], 'GOOD']);
+  });
+
+  test('of very many changes let others run, and rows be read and put', async (t) => {
+    const { backend, path } = await made(t);
+    fill(backend, 0, 100_000, 'v');
+    let isOver = false;
+    const commit = backend.commit().then(() => (isOver = true));
+    let turns = 0;
+    for (; !isOver; turns++) {
+      assert.equal(valueOf(backend, 'key', name(turns)), 'v');
+      backend.put('lease', text(name(turns)), text('later'));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await commit;
+    assert.ok(turns > 1, `${turns} turns`);
+    assert.deepEqual([...contentOfFile(path).keys()], ['key']);
+    await backend.commit();
+    assert.equal(contentOfFile(path).get('lease')!.size, turns);
   });
 
   test('use the pages that earlier ones gave back', async (t) => {

@@ -45,9 +45,19 @@ test('also where main and sub revisions are too large for one number', () => {
   );
 });
 
-test('also very many', () => {
-  const revisions = Array.from({ length: 5000 }, (_, i) => ({
-    ...{ main: 1e9 + ((i * 7919) % 5003), sub: i % 3, isTombstone: i % 7 === 0 },
-  }));
-  assertInOrder(new DroppedRevisions(), revisions);
-});
+const many = (mainOf: (i: number) => number): Revision[] =>
+  Array.from({ length: 20_000 }, (_, i) => ({ main: mainOf(i), sub: i % 3, isTombstone: i % 7 === 0 }));
+const orders: Array<[what: string, mainOf: (i: number) => number]> = [
+  ['in disorder', (i) => 1e9 + ((i * 7919) % 20_011)],
+  ['ascending', (i) => i + 2],
+  ['descending', (i) => 30_000 - i],
+  ['rising and falling', (i) => (i < 10_000 ? 2 * i : 40_001 - 2 * i) + 2],
+  ['of few revisions', (i) => Math.floor(i / 3) % 7000],
+];
+for (const [what, mainOf] of orders) {
+  test(`also very many, ${what}`, () => {
+    const revisions = many(mainOf);
+    const distinct = new Map(revisions.map((one) => [`${one.main}.${one.sub}`, one]));
+    assertInOrder(new DroppedRevisions(), [...distinct.values()]);
+  });
+}

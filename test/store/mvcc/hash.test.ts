@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { crc32c } from '../../../src/bytes/crc32c.ts';
+import { realDisk } from '../../../src/bytes/disk.ts';
 import { Pacer } from '../../../src/bytes/pacer.ts';
 import { CorruptError, ToolError, UsageError } from '../../../src/errors.ts';
 import type { BoltFile } from '../../../src/format/bolt/file.ts';
-import { hashAtRevision, type RevisionHash } from '../../../src/store/mvcc/hash.ts';
+import { BoltBackend } from '../../../src/store/backend/bolt.ts';
+import { hashAtRevision, hashKv, type RevisionHash } from '../../../src/store/mvcc/hash.ts';
+import { KeyValues } from '../../../src/store/mvcc/key-values.ts';
 import { openDatabase } from '../../../src/store/database.ts';
 import { unpackSparsely } from '../../check/directories.ts';
 import { fixture, readFixture, VERSIONS } from '../../support/fixtures.ts';
+import { scratch } from '../../support/scratch.ts';
 import {
   buildDatabase,
   bump,
@@ -209,4 +214,34 @@ test('the revision is that of a pending compaction when no record reaches it', a
   const bolt = openBytes(buildDatabase({ records, buckets: { meta: compactedAt({ scheduled: 2000 }) } }));
   const { hashRevision, compactRevision } = await hashAt(bolt, 0);
   assert.deepEqual([hashRevision, compactRevision], [2000, 2000]);
+});
+
+test('a live store is hashed as the file that holds the same records, also while it is compacted', async (t) => {
+  const backend = await BoltBackend.open(realDisk(), join(scratch(t), 'db'), { isNew: true });
+  const keys = new KeyValues(backend);
+  const put1 = (i: number): void =>
+    keys.change((change) => change.put(text(`k${i % 700}`), text(`v${i}`), 0n));
+  for (let i = 0; i < 3000; i++) put1(i);
+  await backend.commit();
+  const compaction = keys.compact(2900);
+  compaction.step();
+  compaction.step();
+  const view = await backend.openView();
+  const atCompacted = await hashKv(view.source, { revision: 2900, pacer: new Pacer() });
+  for (let i = 0; i < 50; i++) put1(i);
+  compaction.finish();
+  const later = await backend.openView();
+  assert.deepEqual([atCompacted.hashRevision, atCompacted.compactRevision], [2900, 2900]);
+  assert.deepEqual(await hashKv(later.source, { revision: 2900, pacer: new Pacer() }), atCompacted);
+  const records = [...backend.scan('key')].map(({ key, value }): Pair => [key.slice(), value.slice()]);
+  const file = buildDatabase({
+    records,
+    buckets: { meta: compactedAt({ scheduled: 2900, finished: 2900 }) },
+  });
+  const newest = await hashKv(later.source, { revision: 0, pacer: new Pacer() });
+  assert.deepEqual(newest, await hashAt(openBytes(file), 0));
+  assert.equal(newest.hashRevision, 3051);
+  view.close();
+  later.close();
+  await backend.close();
 });

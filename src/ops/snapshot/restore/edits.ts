@@ -19,7 +19,7 @@ import {
 } from '../../../store/schema/migrate.ts';
 import { encodeIndex } from '../../../store/schema/rows.ts';
 import type { Bump } from './bump.ts';
-import { confStateOf, type RestoredCluster } from './cluster.ts';
+import { confStateOf, type RestoredCluster } from '../../../store/cluster-plan.ts';
 import type { SnapshotFacts } from './source.ts';
 
 /** The term in which a restored cluster's members joined. */

@@ -16,7 +16,7 @@ import { formatSegmentName } from '../../../format/wal/name.ts';
 import { SegmentWriter } from '../../../format/wal/writer.ts';
 import type { Version } from '../../../store/schema/buckets.ts';
 import { snapBytes, snapPath, v2StoreBytes, zerosOf } from '../../../store/snap-file.ts';
-import { confStateOf, type RestoredCluster } from './cluster.ts';
+import { confStateOf, type RestoredCluster } from '../../../store/cluster-plan.ts';
 import { RESTORE_TERM } from './edits.ts';
 
 const SNAP_MODE = 0o666;

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { UsageError } from '../../../../src/errors.ts';
+import { UsageError } from '../../src/errors.ts';
 import {
   confStateOf,
   type ClusterOptions,
   planCluster,
   type RestoredCluster,
-} from '../../../../src/ops/snapshot/restore/cluster.ts';
+} from '../../src/store/cluster-plan.ts';
 
 const A = 'http://127.0.0.1:41101';
 const B = 'http://127.0.0.1:41102';

@@ -1,13 +1,14 @@
 /**
- * The cluster a restore is for: names and peer URLs as flags give them, the ids that follow from them, and every
- * refusal of etcdutl, in its order and its words. etcd v3.6 server/config/config.go, client/pkg/types, pkg/netutil.
+ * A cluster that begins, by a restore or a first start: names and peer URLs as flags give them, the ids that follow from
+ * them, and every refusal of etcdutl and etcd, in its order and its words. etcd v3.6 server/config/config.go, client/pkg/types, pkg/netutil.
  */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { UsageError } from '../../../errors.ts';
-import { clusterId, memberId } from '../../../format/ids.ts';
-import type { Member } from '../../../format/proto/member-json.ts';
-import type { ConfState } from '../../../format/proto/raftpb.ts';
+import { UsageError } from '../errors.ts';
+import { clusterId, memberId } from '../format/ids.ts';
+import type { Member } from '../format/proto/member-json.ts';
+import type { ConfState } from '../format/proto/raftpb.ts';
+import { parseUrls } from '../format/urls.ts';
 
 export const DEFAULT_NAME = 'default';
 export const DEFAULT_CLUSTER = 'default=http://localhost:2380';
@@ -37,7 +38,7 @@ export interface RestoredCluster {
 /** Throws `UsageError` with code `restore.membership`. */
 export async function planCluster(options: ClusterOptions): Promise<RestoredCluster> {
   const { local, token, learners } = options;
-  const advertised = local && parseUrls(local.peerUrls.split(','));
+  const advertised = local && parseList(local.peerUrls.split(','));
   const urls = parseCluster(options.initialCluster);
   if (local && advertised) {
     const own = urls.get(local.name);
@@ -88,38 +89,10 @@ function parseCluster(text: string): Map<string, string[]> {
     const name = equals < 0 ? part : part.slice(0, equals);
     given.set(name, [...(given.get(name) ?? []), equals < 0 ? '' : part.slice(equals + 1)]);
   }
-  return new Map([...given].map(([name, urls]) => [name, parseUrls(urls)]));
+  return new Map([...given].map(([name, urls]) => [name, parseList(urls)]));
 }
 
-function parseUrls(texts: readonly string[]): string[] {
-  return texts.map(parsePeerUrl).sort(compareText);
-}
-
-/** A URL as Go's net/url prints it again. */
-function parsePeerUrl(given: string): string {
-  const text = given.trim();
-  const malformed = (why: string): UsageError => refused(`parse ${quote(text)}: ${why}`);
-  // oxlint-disable-next-line no-control-regex
-  if (/[\u0000-\u001f\u007f]/.test(text)) throw malformed('net/url: invalid control character in URL');
-  if (text.startsWith(':')) throw malformed('missing protocol scheme');
-  const [, scheme = '', rest = ''] = /^([a-z][a-z0-9+.-]*):(.*)$/is.exec(text) ?? [];
-  const kind = scheme.toLowerCase();
-  if (scheme === '' && /^[^/?#]*:/.test(text))
-    throw malformed('first path segment in URL cannot contain colon');
-  if (!['http', 'https', 'unix', 'unixs'].includes(kind)) {
-    throw refused(`URL scheme must be http, https, unix, or unixs: ${text}`);
-  }
-
-  const [, authority = '', path = ''] = /^(?:\/\/([^/?#]*))?([^?#]*)/.exec(rest) ?? [];
-  const host = authority.slice(authority.lastIndexOf('@') + 1);
-  const port = /^(?:\[[^\]]*\]|[^:]*)(:.*)?$/.exec(host)?.[1];
-  if (port !== undefined && !/^:\d*$/.test(port)) throw malformed(`invalid port ${quote(port)} after host`);
-  if (kind.startsWith('http')) {
-    if (port === undefined) throw refused(`URL address does not have the form "host:port": ${text}`);
-    if (path !== '') throw refused(`URL must not contain a path: ${text}`);
-  }
-  return `${kind}:${rest}`;
-}
+const parseList = (texts: readonly string[]): string[] => parseUrls(texts, refused);
 
 function assertUnique(urls: ReadonlyMap<string, string[]>): void {
   const all = [...urls.values()].flat();

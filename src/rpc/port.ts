@@ -1,0 +1,97 @@
+/**
+ * One port for HTTP/2 and HTTP/1.1, as etcd has it: the first bytes of a connection tell which it is. A connection
+ * that does not say in time is closed.
+ */
+import type { Server as HttpServer } from 'node:http';
+import { createServer, type Server, type Socket } from 'node:net';
+import { RefusedError } from '../errors.ts';
+
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+
+/** Where to listen: an address, or the path of a Unix socket. */
+export type Listen = { host: string; port: number } | { path: string };
+
+interface PortHandlers {
+  http2(socket: Socket): void;
+  http1: HttpServer;
+  /** Whether one more connection is too many. */
+  isFull(): boolean;
+  refused(): void;
+  handshakeTimeoutMs: number;
+}
+
+export class Port {
+  readonly #server: Server;
+  readonly #handlers: PortHandlers;
+  /** Connections that have not said what they speak, by when they came. */
+  readonly #silent = new Map<Socket, number>();
+
+  constructor(handlers: PortHandlers) {
+    this.#handlers = handlers;
+    this.#server = createServer({ noDelay: true }, (socket) => this.accept(socket));
+  }
+
+  /** The port it listens on; 0 for a Unix socket. */
+  async listen(listen: Listen): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      const fail = (cause: Error): void => {
+        const what = 'path' in listen ? listen.path : `${listen.host}:${listen.port}`;
+        reject(new RefusedError('server.listen', `cannot listen on ${what}: ${cause.message}`, { cause }));
+      };
+      this.#server.once('error', fail);
+      this.#server.listen(listen, () => {
+        this.#server.off('error', fail);
+        resolve();
+      });
+    });
+    const address = this.#server.address();
+    return typeof address === 'object' && address ? address.port : 0;
+  }
+
+  /** Takes a connection that came here, or elsewhere. */
+  accept(socket: Socket): void {
+    if (this.#handlers.isFull()) {
+      this.#handlers.refused();
+      socket.destroy();
+      return;
+    }
+    // Under TLS, Node leaves it open.
+    socket.on('error', () => socket.destroy());
+    this.#silent.set(socket, performance.now());
+    socket.on('close', () => this.#silent.delete(socket));
+    // At most a preface: whatever is longer, or differs, decides.
+    let bytes: Buffer = Buffer.alloc(0);
+    const sniff = (): void => {
+      const more = socket.read() as Buffer | null;
+      if (!more) return;
+      bytes = Buffer.concat([bytes, more]);
+      const isPreface = PREFACE.subarray(0, bytes.length).equals(bytes.subarray(0, PREFACE.length));
+      if (isPreface && bytes.length < PREFACE.length) return;
+      socket.off('readable', sniff);
+      socket.unshift(bytes);
+      this.#silent.delete(socket);
+      if (isPreface) this.#handlers.http2(socket);
+      else this.#handlers.http1.emit('connection', socket);
+    };
+    socket.on('readable', sniff);
+  }
+
+  /** Closes connections that said nothing for too long. */
+  watch(nowMs: number): void {
+    for (const [socket, sinceMs] of this.#silent) {
+      if (nowMs - sinceMs <= this.#handlers.handshakeTimeoutMs) return;
+      this.#handlers.refused();
+      socket.destroy();
+    }
+  }
+
+  get silentCount(): number {
+    return this.#silent.size;
+  }
+
+  /** Takes no more connections, and drops those that have said nothing. */
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#silent.keys()) socket.destroy();
+  }
+}

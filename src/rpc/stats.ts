@@ -1,0 +1,28 @@
+/** What a server has seen: plain numbers that metrics read when they are asked. */
+import type { MethodCounts } from './methods.ts';
+
+export class ServerStats {
+  /** HTTP/2 connections now, and ever. */
+  connections = 0;
+  connectionsTotal = 0;
+  /** HTTP/1.1 connections now, and ever. */
+  http1 = 0;
+  http1Total = 0;
+  /** Calls that are open now. */
+  streams = 0;
+  /** Calls that clients cancelled. */
+  resets = 0;
+  /** Connections turned away: too many, or none that speaks HTTP. */
+  refused = 0;
+  /** Connections ended for what their client did, by the reason. */
+  readonly expelled = { pings: 0, resets: 0, silence: 0 };
+  /** Of messages, without framing. */
+  bytesReceived = 0;
+  bytesSent = 0;
+  /** One for each method, and one with an empty path for what nobody serves. */
+  readonly methods: readonly MethodCounts[];
+
+  constructor(methods: readonly MethodCounts[]) {
+    this.methods = methods;
+  }
+}

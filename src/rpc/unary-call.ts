@@ -1,0 +1,91 @@
+/** A call of one message each way. */
+import { FrameReader, frames, wholeMessage } from './framing.ts';
+import type { UnaryHandler } from './seam.ts';
+import { type Arrival, type CallHost, RESPONSE_HEADERS, ServerCall, WITH_TRAILERS } from './server-call.ts';
+import { RpcError, STATUS } from './status.ts';
+
+export class UnaryCall extends ServerCall {
+  readonly #handler: UnaryHandler;
+  readonly #encoding: string | undefined;
+  #reader: FrameReader | undefined;
+  #hasRequest = false;
+
+  constructor(host: CallHost, arrival: Arrival, handler: UnaryHandler) {
+    super(host, arrival);
+    this.#handler = handler;
+    this.#encoding = arrival.encoding;
+  }
+
+  protected override received(chunk: Uint8Array): void {
+    if (this.#hasRequest) return;
+    const { messageSizeMax } = this.host.limits;
+    if (!this.#reader) {
+      const message = wholeMessage(chunk, messageSizeMax);
+      if (message) return this.#run(message);
+      this.#reader = new FrameReader({ messageSizeMax, encoding: this.#encoding });
+      this.watchDeadline();
+    }
+    try {
+      this.#reader.push(chunk);
+      const message = this.#reader.next();
+      if (message) this.#run(message);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  protected override halfClosed(): void {
+    if (this.#hasRequest) return;
+    const text = this.#reader ? 'unexpected EOF' : 'the call ended without a request message';
+    this.end(STATUS.internal, text);
+  }
+
+  protected override abandoned(): void {
+    this.#reader = undefined;
+  }
+
+  protected override hasQueued(): boolean {
+    return false;
+  }
+
+  #run(request: Uint8Array): void {
+    this.#hasRequest = true;
+    this.#reader = undefined;
+    this.counts.received++;
+    this.host.stats.bytesReceived += request.length;
+    try {
+      const reply = this.#handler(request, this);
+      if (reply instanceof Uint8Array) this.#reply(reply);
+      else void this.#replyLater(reply);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  async #replyLater(reply: Promise<Uint8Array>): Promise<void> {
+    this.watchDeadline();
+    try {
+      this.#reply(await reply);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #reply(message: Uint8Array): void {
+    if (!(message instanceof Uint8Array)) {
+      throw new RpcError(STATUS.internal, `${this.path} gave no message`);
+    }
+    if (!this.conclude(STATUS.ok) || this.isStreamGone) return;
+    this.counts.sent++;
+    this.host.stats.bytesSent += message.length;
+    const { stream } = this;
+    stream.respond(RESPONSE_HEADERS, WITH_TRAILERS);
+    const pieces = frames([message]);
+    if (pieces.length === 1) stream.end(pieces[0]);
+    else {
+      stream.cork();
+      for (const piece of pieces) stream.write(piece);
+      stream.end();
+    }
+  }
+}

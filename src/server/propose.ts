@@ -1,0 +1,217 @@
+/**
+ * The one write path: request → entry in the log → one sync for all that wait → applied → answered. Nothing is applied,
+ * and nobody is answered, before the entry is durable. One sync is in flight; what comes meanwhile makes the next batch.
+ * etcd v3.6 server/etcdserver/raft.go, v3_server.go, for a cluster of one.
+ */
+import type { Input } from '../format/proto/field.ts';
+import { type ConfChange, confChange, ENTRY_TYPE, type HardState } from '../format/proto/raftpb.ts';
+import { type InternalRaftRequest, internalRaftRequest } from '../format/proto/rpcpb.ts';
+import type { EntryInput } from '../format/wal/frames.ts';
+import { RpcError, STATUS } from '../rpc/status.ts';
+import type { CommittedEntry } from '../store/apply/applier.ts';
+import type { Applied } from './core.ts';
+import { isDiskFull } from './failures.ts';
+import { WriteStats } from './stats.ts';
+
+/** What the proposer needs of the log. */
+export interface EntryLog {
+  /** Writes without making durable. Throws when nothing of it counts; the log can go on then. */
+  append(entries: readonly EntryInput[], state: HardState | undefined): void;
+  /** Rejects once and for all when nobody knows what the disk holds. */
+  sync(): Promise<void>;
+}
+
+/** What it needs of the state machine. */
+export interface EntrySink {
+  apply(entry: CommittedEntry): Omit<Applied, 'revision'>;
+  /** Of the store. */
+  revisionNow(): number;
+}
+
+export interface ProposerOptions {
+  log: EntryLog;
+  sink: EntrySink;
+  term: number;
+  /** Of the last entry in the log; all of them are applied. */
+  lastIndex: number;
+  /** As the log has it. */
+  commit: number;
+  memberId: bigint;
+  /** Of every request, unique for this member. */
+  nextRequestId(): bigint;
+  /** In bytes, of one encoded request. */
+  requestSizeMax: number;
+  /** How many may wait before others are turned away. */
+  pendingMax?: number;
+  /** Proto2 zeros, as the emulated etcd writes them. */
+  zeros: 'write' | 'omit';
+  /** Told of the failure after which nothing can be written any more. */
+  onFailure(error: unknown): void;
+  stats?: WriteStats;
+  /** Told how long each sync took. */
+  onSync?(tookMs: number): void;
+}
+
+interface Waiting {
+  type: number;
+  data: Uint8Array;
+  resolve(applied: Applied): void;
+  reject(error: unknown): void;
+}
+
+/** etcd's gap between committed and applied, from which on it turns requests away. */
+const PENDING_MAX = 5000;
+
+export class Proposer {
+  readonly #options: ProposerOptions;
+  #waiting: Waiting[] = [];
+  #inFlight = 0;
+  #isScheduled = false;
+  #running: Promise<void> | undefined;
+  #failure: unknown;
+  #isStopped = false;
+  #stored: number;
+  /** Last entry that is durable. */
+  committedIndex: number;
+  /** Last entry that was applied. */
+  appliedIndex: number;
+  readonly #stats: WriteStats;
+
+  constructor(options: ProposerOptions) {
+    this.#options = options;
+    this.#stats = options.stats ?? new WriteStats();
+    this.committedIndex = options.lastIndex;
+    this.appliedIndex = options.lastIndex;
+    this.#stored = options.commit;
+  }
+
+  /** Requests that are not answered yet. */
+  get pendingCount(): number {
+    return this.#waiting.length + this.#inFlight;
+  }
+
+  /** Resolves when the request is durable and applied; a rejection by the state machine is part of the outcome. */
+  async propose(request: Input<InternalRaftRequest>): Promise<Applied> {
+    const data = internalRaftRequest.encode({ ...request, header: { id: this.#options.nextRequestId() } });
+    if (data.length > this.#options.requestSizeMax)
+      throw new RpcError(STATUS.invalidArgument, 'etcdserver: request is too large');
+    return this.#enqueue(ENTRY_TYPE.normal, data);
+  }
+
+  async proposeChange(change: Input<ConfChange>): Promise<Applied> {
+    const { nextRequestId, zeros } = this.#options;
+    const data = confChange.encode({ id: nextRequestId(), ...change }, { zeros });
+    return this.#enqueue(ENTRY_TYPE.confChange, data);
+  }
+
+  #enqueue(type: number, data: Uint8Array): Promise<Applied> {
+    const { pendingMax = PENDING_MAX } = this.#options;
+    if (this.#isStopped || this.#failure !== undefined) throw this.#stopped();
+    if (this.pendingCount >= pendingMax) {
+      this.#stats.failed++;
+      throw new RpcError(STATUS.resourceExhausted, 'etcdserver: too many requests');
+    }
+    return new Promise((resolve, reject) => {
+      this.#stats.pending++;
+      this.#waiting.push({ type, data, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  #stopped(): RpcError {
+    return new RpcError(STATUS.unavailable, 'etcdserver: server stopped', this.#failure);
+  }
+
+  /** Requests that came in the same turn make one batch. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#running) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.#running = this.#run().finally(() => {
+        this.#running = undefined;
+        if (this.#waiting.length > 0) this.#schedule();
+      });
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      this.#inFlight = batch.length;
+      try {
+        await this.#commit(batch);
+      } finally {
+        this.#inFlight = 0;
+      }
+    }
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<void> {
+    const { log, term, onSync } = this.#options;
+    const first = this.committedIndex + 1;
+    const entries = batch.map(({ type, data }, i): EntryInput => ({ type, term, index: first + i, data }));
+    try {
+      // As a one-voter etcd writes it: how far the log is committed goes with the next batch.
+      log.append(entries, this.#stored === this.committedIndex ? undefined : this.state);
+      this.#stored = this.committedIndex;
+    } catch (error) {
+      this.#stats.failed += batch.length;
+      this.#stats.pending -= batch.length;
+      for (const { reject } of batch) reject(errorForClient(error));
+      return;
+    }
+    const began = performance.now();
+    try {
+      await log.sync();
+    } catch (error) {
+      this.#fail(error, batch);
+      return;
+    }
+    onSync?.(performance.now() - began);
+    this.committedIndex += batch.length;
+    for (const [i, waiting] of batch.entries()) this.#apply(waiting, first + i);
+  }
+
+  /** What the log must not forget. */
+  get state(): HardState {
+    const { term, memberId } = this.#options;
+    return { term, vote: memberId, commit: this.committedIndex };
+  }
+
+  /** What is applied is decoded from what the log holds: a start that replays it does the same. */
+  #apply({ type, data, resolve, reject }: Waiting, index: number): void {
+    const { sink, term } = this.#options;
+    try {
+      const outcome = sink.apply({ index, term, type, data });
+      this.appliedIndex = index;
+      this.#stats.pending--;
+      resolve({ ...outcome, revision: sink.revisionNow() });
+    } catch (error) {
+      this.#fail(error, []);
+      reject(error);
+    }
+  }
+
+  #fail(error: unknown, batch: readonly Waiting[]): void {
+    this.#failure ??= error;
+    for (const { reject } of [...batch, ...this.#waiting]) reject(this.#stopped());
+    this.#waiting = [];
+    this.#options.onFailure(error);
+  }
+
+  /** Takes no more, and resolves when all that was taken is answered. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    while (this.pendingCount > 0 && this.#failure === undefined) {
+      await (this.#running ?? new Promise<void>((resolve) => setImmediate(resolve)));
+    }
+  }
+}
+
+/** A disk that is full now may not be so later. */
+function errorForClient(error: unknown): unknown {
+  if (!isDiskFull(error)) return error;
+  return new RpcError(STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded', error);
+}

@@ -1,0 +1,220 @@
+/**
+ * A server from its configuration to its end: what it serves, the calls to it, the ports it listens on. It stops by
+ * itself only after a failure that makes going on unsafe.
+ */
+import { type RpcServer, startServer as startRpc } from '../rpc/http2-server.ts';
+import { deferred } from '../rpc/deferred.ts';
+import type { Limits } from '../rpc/limits.ts';
+import type { Methods } from '../rpc/seam.ts';
+import { STREAM_PATHS, UNARY_PATHS } from './api-paths.ts';
+import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
+import { releaseOf } from './emulation.ts';
+import {
+  http1Handler,
+  type HttpHandler,
+  metricsHandler,
+  nothingHandler,
+  startingHandler,
+} from './http.ts';
+import { type HttpListener, listenHttp } from './http-listener.ts';
+import { listenTarget, removeStaleSocket } from './listen-target.ts';
+import { CallStats, measured } from './measure.ts';
+import { startMember } from './member.ts';
+import { createMetrics } from './metrics.ts';
+import { openMountable, startMount } from './mount/mount.ts';
+import type { Served } from './served.ts';
+import type { ServerView } from './server-view.ts';
+import { makeServices, REQUEST_OVERHEAD, type Services } from './services.ts';
+import { Stats } from './stats.ts';
+import { viewOf } from './view.ts';
+
+/** See {@link StartServer}. */
+export const startServer: StartServer = async (config, context) => {
+  const server = new Server(config, context);
+  await server.start();
+  return server;
+};
+
+interface HttpHandlers {
+  client: HttpHandler;
+  metrics: HttpHandler;
+}
+
+class Server implements RunningServer {
+  readonly done: Promise<void>;
+  urls: readonly string[] = [];
+  readonly #config: ServerConfig;
+  readonly #context: ServerContext;
+  readonly #stats = new Stats();
+  readonly #calls = new CallStats();
+  #served: Served | undefined;
+  #services: Services | undefined;
+  #rpc: RpcServer | undefined;
+  readonly #listeners: HttpListener[] = [];
+  /** Ends when all ports are open, or one cannot be. */
+  #listening: Promise<void> | undefined;
+  /** Of a mount: ends when its keys are known, or it has failed. */
+  #opening: Promise<unknown> | undefined;
+  #stopping: Promise<void> | undefined;
+  #resolveDone = (): void => {};
+  #rejectDone = (_error: unknown): void => {};
+
+  constructor(config: ServerConfig, context: ServerContext) {
+    this.#config = config;
+    this.#context = context;
+    this.done = new Promise((resolve, reject) => {
+      this.#resolveDone = resolve;
+      this.#rejectDone = reject;
+    });
+    // Whoever waits is told; nobody has to.
+    this.done.catch(() => {});
+  }
+
+  /** A member listens when it is ready; a mount at once, and its calls wait until its keys are known. */
+  async start(): Promise<void> {
+    const { target } = this.#config;
+    const options = {
+      config: this.#config,
+      stats: this.#stats,
+      onFailure: (error: unknown) => this.#fail(error),
+    };
+    try {
+      if (target.kind === 'member') {
+        const serving = this.#serve(await startMember({ ...options, target }, this.#context));
+        await this.#listen(serving.methods, serving.http);
+      } else {
+        const mountable = openMountable(target);
+        await this.#listenFirst(startMount({ ...options, target }, mountable, this.#context));
+      }
+    } catch (error) {
+      await this.stop(0).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #listenFirst(opening: Promise<Served>): Promise<void> {
+    const serving = opening.then((served) => this.#serve(served));
+    this.#opening = serving.catch((error: unknown) => this.#fail(error));
+    const methods = [
+      deferred(
+        { unary: UNARY_PATHS, stream: STREAM_PATHS },
+        serving.then(({ methods }) => methods),
+      ),
+    ];
+    let ready: HttpHandlers | undefined;
+    void serving.then(({ http }) => (ready = http)).catch(() => {});
+    const later =
+      (choose: (http: HttpHandlers) => HttpHandler): HttpHandler =>
+      (request, response) =>
+        (ready ? choose(ready) : startingHandler)(request, response);
+    await this.#listen(methods, { client: later((http) => http.client), metrics: later((http) => http.metrics) });
+  }
+
+  /** The calls to what is served, and what runs beside them. */
+  #serve(served: Served): { methods: Methods[]; http: HttpHandlers } {
+    const config = this.#config;
+    const { core, emulated, isTimed } = served;
+    this.#served = served;
+    this.#services = makeServices(core, {
+      emulated,
+      version: releaseOf(emulated),
+      quotaBytes: config.quotaBytes,
+      txnOperationsMax: config.txnOpsMax,
+      requestSizeMax: config.requestBytesMax,
+      progressNotifyMs: config.watchProgressIntervalMs,
+      electionMs: config.electionMs,
+      isLeaseCheckpointed: config.isLeaseCheckpointed,
+    });
+    if (isTimed) this.#services.lessor.start();
+    const view = viewOf(core, { emulated, quotaBytes: config.quotaBytes });
+    return { methods: this.#services.methods, http: this.#httpHandlers(view) };
+  }
+
+  #listen(services: readonly Methods[], http: HttpHandlers): Promise<void> {
+    this.#listening = this.#openPorts(services, http);
+    return this.#listening;
+  }
+
+  async #openPorts(services: readonly Methods[], http: HttpHandlers): Promise<void> {
+    const config = this.#config;
+    const { log } = this.#context;
+    const targets = config.listenClientUrls.map(listenTarget);
+    for (const target of targets) await removeStaleSocket(target);
+    this.#rpc = await startRpc({
+      listen: targets,
+      methods: measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs }),
+      http1: config.listenClientHttpUrls.length > 0 ? nothingHandler : http.client,
+      limits: limitsOf(config),
+      log,
+    });
+    for (const url of config.listenClientHttpUrls) this.#listeners.push(await listenHttp(url, http.client));
+    for (const url of config.listenMetricsUrls) this.#listeners.push(await listenHttp(url, http.metrics));
+    const { ports } = this.#rpc;
+    this.urls = config.listenClientUrls.map((url, i) => withPort(url, ports[i]!));
+  }
+
+  #httpHandlers(view: ServerView): HttpHandlers {
+    const { isMetricsExtensive, hostWhitelist, corsOrigins } = this.#config;
+    const metrics = createMetrics({
+      stats: this.#stats,
+      calls: this.#calls,
+      view,
+      isExtensive: isMetricsExtensive,
+    });
+    const options = {
+      view,
+      metrics,
+      stats: this.#stats.health,
+      log: this.#context.log,
+      hostWhitelist,
+      corsOrigins,
+    };
+    return { client: http1Handler(options), metrics: metricsHandler(options) };
+  }
+
+  /** Nothing may be answered any more: who was told that a write is durable was told the truth so far. */
+  #fail(error: unknown): void {
+    this.#context.log.error({ error }, 'the server stops: it cannot go on safely');
+    this.#rejectDone(error);
+    void this.stop(0).catch(() => {});
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    if (this.#stopping && this.#rpc && graceMs === 0) void this.#rpc.close({ graceMs });
+    this.#stopping ??= this.#stop(graceMs);
+    return this.#stopping;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    try {
+      // What fails early still has ports to close.
+      await this.#listening?.catch(() => {});
+      if (this.#services) this.#services.health.isServing = false;
+      await Promise.all([
+        this.#rpc?.close({ graceMs }),
+        ...this.#listeners.map((listener) => listener.close(graceMs)),
+      ]);
+      await this.#opening;
+      this.#services?.lessor.stop();
+      await this.#served?.stop();
+      this.#resolveDone();
+    } catch (error) {
+      this.#rejectDone(error);
+      throw error;
+    }
+  }
+}
+
+function withPort(url: string, port: number): string {
+  return port === 0 ? url : url.replace(/:\d*$/, `:${port}`);
+}
+
+function limitsOf({ requestBytesMax, streamsMax, keepAlive }: ServerConfig): Partial<Limits> {
+  return {
+    messageSizeMax: requestBytesMax + REQUEST_OVERHEAD,
+    streamsPerConnectionMax: streamsMax,
+    pingIntervalMinMs: keepAlive.minTimeMs,
+    keepAliveIntervalMs: keepAlive.intervalMs,
+    keepAliveTimeoutMs: keepAlive.timeoutMs,
+  };
+}

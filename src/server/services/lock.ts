@@ -1,0 +1,65 @@
+/** The v3lock service. etcd v3.6 server/etcdserver/api/v3lock. */
+import {
+  lockRequest,
+  lockResponse,
+  unlockRequest,
+  unlockResponse,
+} from '../../format/proto/concurrency-services.ts';
+import type { ResponseHeader } from '../../format/proto/kvpb.ts';
+import type { Methods } from '../../rpc/seam.ts';
+import { RpcError, STATUS } from '../../rpc/status.ts';
+import { clientError, Contest, type ContestOptions, type Entered, leaseOf } from '../contest.ts';
+import type { Core } from '../core.ts';
+import { etcdError } from '../rpc-errors.ts';
+import { unary } from './method.ts';
+
+const NOTHING = new Uint8Array();
+
+export function lockService(core: Core, options: ContestOptions): Methods {
+  const lock = async (
+    request: { name: Uint8Array; lease: bigint },
+    signal: AbortSignal,
+  ): Promise<{ header: ResponseHeader; key: Uint8Array }> => {
+    const lease = await leaseOf(core, request.lease, options);
+    const contest = new Contest(core, options.feed, request.name);
+    const mine = await contest.enter(lease, NOTHING);
+    const header = await waitAsOwner(core, contest, mine, signal);
+    return { header, key: mine.key };
+  };
+
+  return {
+    unary: {
+      '/v3lockpb.Lock/Lock': unary(lockRequest, lockResponse, (request, { signal }) =>
+        lock(request, signal).catch((error: unknown) => {
+          throw clientError(error);
+        }),
+      ),
+      '/v3lockpb.Lock/Unlock': unary(unlockRequest, unlockResponse, async ({ key }) => {
+        if (key.length === 0) throw clientError(etcdError('etcdserver: key is not provided'));
+        await core.propose({ deleteRange: { key } }).catch((error: unknown) => {
+          throw clientError(error);
+        });
+        return { header: core.header() };
+      }),
+    },
+  };
+}
+
+/** Gives the header of the moment from which the lock is held. Whoever stops waiting leaves no key behind. */
+async function waitAsOwner(
+  core: Core,
+  contest: Contest,
+  mine: Entered,
+  signal: AbortSignal,
+): Promise<ResponseHeader> {
+  if (contest.first()?.createRevision === mine.createRevision) return mine.header;
+  try {
+    await contest.turnOf(mine, signal);
+  } catch (error) {
+    await core.propose({ deleteRange: { key: mine.key } }).catch(() => {});
+    throw error;
+  }
+  // The lease may have run out while it waited.
+  if (!core.keys.has(mine.key)) throw new RpcError(STATUS.unknown, 'mutex: session is expired');
+  return core.header();
+}

@@ -1,0 +1,97 @@
+/**
+ * What the parts of a server count while they work: plain numbers on objects that each part is given when it is made.
+ * `metrics.ts` reads them when somebody asks; counting costs an addition. Buckets are etcd's.
+ */
+import { doublingBounds, Histogram } from './histogram.ts';
+
+/** Seconds, from 1 ms to 8 s. */
+const diskSeconds = (): Histogram => new Histogram(doublingBounds(0.001, 14));
+
+/** One write path: proposals and what applying them does. */
+export class WriteStats {
+  /** Proposed and neither answered nor failed. */
+  pending = 0;
+  failed = 0;
+  /** Changes that took longer to apply than `--warning-apply-duration`. */
+  slowApplies = 0;
+  /** Times this member became leader, which is once a start. */
+  leaderChanges = 0;
+}
+
+/** Requests on keys, seen by this member. */
+export class KeyStats {
+  ranges = 0;
+  puts = 0;
+  deletes = 0;
+  txns = 0;
+  /** Bytes of keys and values put. */
+  putBytes = 0;
+}
+
+/** Compactions of the history. */
+export class CompactionStats {
+  /** Milliseconds that requests waited for a slice. */
+  readonly pauseMs = new Histogram(doublingBounds(1, 13));
+  /** Milliseconds from the first slice to the last. */
+  readonly totalMs = new Histogram(doublingBounds(100, 14));
+  /** Records dropped. */
+  records = 0;
+  /** Unix time; 0 before the first. */
+  lastSeconds = 0;
+}
+
+/** Watch streams and what goes through them. */
+export class WatchStats {
+  streams = 0;
+  watchers = 0;
+  /** Watchers that are behind. */
+  slowWatchers = 0;
+  /** Events that wait to be sent. */
+  pendingEvents = 0;
+  /** Events sent. */
+  events = 0;
+}
+
+export class LeaseStats {
+  granted = 0;
+  revoked = 0;
+  renewed = 0;
+  expired = 0;
+  /** Seconds that leases were granted for. */
+  readonly ttlSeconds = new Histogram(doublingBounds(1, 24));
+}
+
+/** Files: the log, the database, snapshots. Times in seconds. */
+export class DiskStats {
+  readonly walFsync = diskSeconds();
+  readonly walWrite = diskSeconds();
+  walWriteBytes = 0;
+  readonly backendCommit = diskSeconds();
+  readonly backendDefrag = new Histogram(doublingBounds(0.1, 13));
+  isDefragmenting = false;
+  /** Sending the database to a client. */
+  readonly backendSnapshot = new Histogram(doublingBounds(0.01, 17));
+  /** Syncing a `.snap` file. */
+  readonly snapFsync = diskSeconds();
+  readonly hash = new Histogram(doublingBounds(0.01, 15));
+  readonly hashRevision = new Histogram(doublingBounds(0.01, 15));
+}
+
+/** Answers of `/health`, `/livez` and `/readyz`. */
+export class HealthStats {
+  successes = 0;
+  failures = 0;
+  /** By `livez/serializable_read`. */
+  readonly checks = new Map<string, { isGood: boolean; success: number; error: number }>();
+}
+
+/** Everything that is counted, save for calls (see `measure.ts`). */
+export class Stats {
+  readonly writes = new WriteStats();
+  readonly keys = new KeyStats();
+  readonly compaction = new CompactionStats();
+  readonly watch = new WatchStats();
+  readonly leases = new LeaseStats();
+  readonly disk = new DiskStats();
+  readonly health = new HealthStats();
+}

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ToolError } from '../../src/errors.ts';
+import {
+  checkConfig,
+  defaultConfig,
+  minLeaseTtlSeconds,
+  requestTimeoutMs,
+  type ServerConfig,
+} from '../../src/server/config.ts';
+
+const withChange = (change: Partial<ServerConfig>): ServerConfig => ({ ...defaultConfig(), ...change });
+
+test('the default configuration is good', () => {
+  assert.doesNotThrow(() => checkConfig(defaultConfig()));
+});
+
+test('what cannot be is refused in the words of etcd', () => {
+  const wrong: [Partial<ServerConfig>, string][] = [
+    [
+      { listenClientUrls: ['http://example.com:2379'] },
+      'expected IP in URL for binding (http://example.com:2379)',
+    ],
+    [{ listenMetricsUrls: ['http://:2381'] }, 'expected IP in URL for binding (http://:2381)'],
+    [{ listenClientUrls: [] }, 'there is no URL to listen on for clients'],
+    [
+      { listenClientUrls: ['https://127.0.0.1:2379'] },
+      'this server speaks no TLS, so it cannot listen on https://127.0.0.1:2379',
+    ],
+    [
+      { listenClientHttpUrls: ['unixs:///run/x'] },
+      'this server speaks no TLS, so it cannot listen on unixs:///run/x',
+    ],
+    [
+      { advertiseClientUrls: ['http://:2379'] },
+      '--advertise-client-urls "http://:2379" must be "host:port" (unexpected empty host (http://:2379))',
+    ],
+    [
+      { peerUrls: ['http://:2380'] },
+      '--initial-advertise-peer-urls "http://:2380" must be "host:port" (unexpected empty host (http://:2380))',
+    ],
+    [{ heartbeatMs: 0 }, '--heartbeat-interval must be >0 (set to 0ms)'],
+    [{ electionMs: 0 }, '--election-timeout must be >0 (set to 0ms)'],
+    [
+      { heartbeatMs: 300 },
+      '--election-timeout[1000ms] should be at least as 5 times as --heartbeat-interval[300ms]',
+    ],
+    [{ electionMs: 50_001 }, '--election-timeout[50001ms] is too long, and should be set less than 50000ms'],
+    [
+      { listenClientHttpUrls: ['http://localhost:2379'] },
+      'cannot bind both --listen-client-urls and --listen-client-http-urls on the same url http://localhost:2379',
+    ],
+  ];
+  for (const [change, message] of wrong) {
+    assert.throws(
+      () => checkConfig(withChange(change)),
+      (error) => error instanceof ToolError && error.code === 'server.config' && error.message === message,
+      message,
+    );
+  }
+});
+
+test('places to listen: addresses of both kinds, localhost, sockets', () => {
+  const listenClientUrls = ['http://0.0.0.0:1', 'http://[::]:1', 'http://localhost:0', 'unix:///run/e.sock'];
+  assert.doesNotThrow(() => checkConfig(withChange({ listenClientUrls })));
+});
+
+test('the least TTL and the time limit of requests follow from the election timeout', () => {
+  assert.equal(minLeaseTtlSeconds(defaultConfig()), 2);
+  assert.equal(minLeaseTtlSeconds(withChange({ heartbeatMs: 50, electionMs: 250 })), 1);
+  assert.equal(minLeaseTtlSeconds(withChange({ heartbeatMs: 500, electionMs: 5400 })), 8);
+  assert.equal(requestTimeoutMs(defaultConfig()), 7000);
+  assert.equal(requestTimeoutMs(withChange({ heartbeatMs: 300, electionMs: 1700 })), 8000);
+});
