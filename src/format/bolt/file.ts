@@ -127,7 +127,7 @@ export class BoltFile {
   get(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
     const leaf = bucket.inline ?? this.#descend(bucket.root, key);
     const index = leaf.find(key);
-    return index < 0 ? undefined : leaf.copyValue(index);
+    return index < 0 ? undefined : leaf.value(index).slice();
   }
 
   #descend(root: number, key: Uint8Array): Page {

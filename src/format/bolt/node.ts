@@ -15,12 +15,12 @@ import {
   pageTypeName,
 } from './layout.ts';
 import type { Page } from './page.ts';
+import { Slab } from './slab.ts';
 
 /** A page may grow beyond its size while it has no more elements than this. */
 const UNSPLIT_COUNT_MAX = 4;
 /** Fewest elements of a part that a split makes. */
 const PART_COUNT_MIN = 2;
-const SLAB_SIZE = 64 << 10;
 const NO_RUN: Run = { bytes: new Uint8Array(0), start: 0, end: 0, at: 0 };
 
 /** Bytes that go to one place of a page. */
@@ -29,32 +29,6 @@ interface Run {
   start: number;
   end: number;
   at: number;
-}
-
-/**
- * Memory for what one transaction puts. An array for each pair costs more than all else that is done with it: the
- * collector has to follow each.
- */
-export class Slab {
-  readonly #pieceSize: number;
-  #bytes = new Uint8Array(0);
-  #used = 0;
-
-  constructor(pieceSize = SLAB_SIZE) {
-    this.#pieceSize = pieceSize;
-  }
-
-  /** Room for `size` bytes, from `start` on. */
-  take(size: number): { bytes: Uint8Array; start: number } {
-    if (size > this.#pieceSize / 4) return { bytes: new Uint8Array(size), start: 0 };
-    if (this.#used + size > this.#bytes.length) {
-      this.#bytes = new Uint8Array(this.#pieceSize);
-      this.#used = 0;
-    }
-    const start = this.#used;
-    this.#used += size;
-    return { bytes: this.#bytes, start };
-  }
 }
 
 /** A key with what belongs to it: a value in a leaf, a child in a branch. */
@@ -140,8 +114,11 @@ export class Node {
 
   /** Index of the first element whose key is not below `key`; `count` when there is none. */
   lowerBound(key: Uint8Array): number {
+    const { count } = this;
+    // Revisions come in ascending order: nearly all of them belong behind the last one.
+    if (count > 0 && this.#compareAt(count - 1, key) < 0) return count;
     let low = 0;
-    for (let high = this.count; low < high;) {
+    for (let high = count; low < high;) {
       const middle = (low + high) >>> 1;
       if (this.#compareAt(middle, key) < 0) low = middle + 1;
       else high = middle;
@@ -163,7 +140,9 @@ export class Node {
   /** Puts `element` at `index`, over the one that is there when `isReplacing`. */
   place(index: number, element: Element, isReplacing: boolean): void {
     if (isReplacing) this.size -= sizeOf(this.elements[index]!);
-    this.elements.splice(index, isReplacing ? 1 : 0, element);
+    if (isReplacing) this.elements[index] = element;
+    else if (index === this.count) this.elements.push(element);
+    else this.elements.splice(index, 0, element);
     this.size += sizeOf(element);
   }
 

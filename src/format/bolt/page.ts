@@ -107,12 +107,6 @@ export class Page {
     return this.bytes.subarray(start, start + this.valueSize(index));
   }
 
-  /** Leaf: a copy of the value. */
-  copyValue(index: number): Uint8Array {
-    const start = this.keyStart(index) + this.keySize(index);
-    return this.bytes.slice(start, start + this.valueSize(index));
-  }
-
   /** Branch: index into `bytes` of the key. */
   branchKeyStart(index: number): number {
     return this.start + HEADER_SIZE + ELEMENT_SIZE * index + this.words[this.#word(index)]!;

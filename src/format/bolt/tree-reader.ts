@@ -9,10 +9,12 @@ import { DEPTH_MAX } from './layout.ts';
 import { CACHE_SIZE, PageCache } from './page-cache.ts';
 import type { PageFile } from './page-file.ts';
 import type { Page } from './page.ts';
+import { Slab } from './slab.ts';
 import { LeafWalk } from './walk.ts';
 
 /** After so many leaves it pays to read ahead. */
 const CACHED_LEAVES = 8;
+const VALUES_SIZE = 4096;
 const FIRST_KEY = new Uint8Array(0);
 
 export interface Row {
@@ -30,6 +32,8 @@ export class TreeReader {
   readonly cache: PageCache;
   readonly #pages: PageFile;
   readonly #checker: PageChecker;
+  /** A value that is kept keeps no more memory than a page would be. */
+  readonly #values = new Slab(VALUES_SIZE);
 
   /** `checker` must not claim pages: they are read as often as they are needed. */
   constructor(pages: PageFile, checker: PageChecker, cacheBytes = CACHE_SIZE) {
@@ -42,7 +46,7 @@ export class TreeReader {
   get(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
     const leaf = this.#keptLeafOf(bucket, key) ?? this.#leafOf(bucket, key).leaf;
     const index = leaf.find(key);
-    return index < 0 ? undefined : leaf.copyValue(index);
+    return index < 0 ? undefined : this.#values.copy(leaf.value(index));
   }
 
   /**

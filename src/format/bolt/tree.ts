@@ -5,7 +5,8 @@
  */
 import { CorruptError, UnsupportedError } from '../../errors.ts';
 import { BUCKET_HEADER, DEPTH_MAX, ELEMENT_BUCKET, INLINE_DIVISOR } from './layout.ts';
-import { childElement, type Element, Node, pairElement, type Slab } from './node.ts';
+import { childElement, type Element, Node, pairElement } from './node.ts';
+import type { Slab } from './slab.ts';
 
 /** bbolt's share of a page that a split fills, so that later keys find room. */
 const FILL_DEFAULT = 0.5;

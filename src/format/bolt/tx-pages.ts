@@ -2,10 +2,11 @@
 import { CorruptError } from '../../errors.ts';
 import type { FreePages, PageRun } from './free-pages.ts';
 import { DEPTH_MAX } from './layout.ts';
-import { type Element, elementFor, Node, Slab } from './node.ts';
+import { type Element, elementFor, Node } from './node.ts';
 import type { PageCache } from './page-cache.ts';
 import type { PageFile } from './page-file.ts';
 import { Page } from './page.ts';
+import { Slab } from './slab.ts';
 import type { TreePages } from './tree.ts';
 
 /** Pages that lie together are written together, up to about this many bytes. */

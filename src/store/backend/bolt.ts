@@ -263,22 +263,29 @@ export class BoltBackend implements DurableBackend {
         isGrowing: true,
       });
     } catch (error) {
-      // What is written to the old file now would be lost.
-      if (replacement.isInPlace) this.#failure = error;
-      else lock?.release();
+      // What is written to the old file from now on would be lost.
+      if (replacement.isInPlace) {
+        this.#failure = error;
+        this.#swapLock(lock);
+      } else lock?.release();
       replacement.discard();
       throw error;
     }
-    const old = { editor: this.#editor, lock: this.#lock };
+    const old = this.#editor;
     this.#editor = editor;
-    this.#lock = lock ?? this.#lock;
     this.#epoch++;
     try {
-      old.editor.close();
+      old.close();
     } catch {
       // Nothing in it is needed any more.
     }
-    if (lock) old.lock?.release();
+    this.#swapLock(lock);
+  }
+
+  #swapLock(lock: HeldLock | undefined): void {
+    if (!lock) return;
+    this.#lock?.release();
+    this.#lock = lock;
   }
 
   close(): Promise<void> {

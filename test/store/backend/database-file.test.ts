@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import type { Disk } from '../../../src/bytes/disk.ts';
+import { ToolError } from '../../../src/errors.ts';
 import { BoltBackend } from '../../../src/store/backend/bolt.ts';
 import { makeDatabase } from '../../../src/store/backend/database-file.ts';
 import { contentOfFile } from '../../support/database-content.ts';
@@ -107,6 +109,33 @@ describe('a rewrite', () => {
     assert.deepEqual(steps, ['lock the file', 'lock another', 'release another']);
     await backend.close();
     assert.deepEqual(steps.slice(3), ['release the file']);
+  });
+
+  test('that has its name and is not durable stops the backend, which holds the lock of what has the name', async (t) => {
+    let isFailing = false;
+    const disk: Disk = {
+      ...hastyDisk(),
+      syncDirectory() {
+        if (isFailing) throw new ToolError('io.failed', 'the disk is gone');
+      },
+    };
+    const held = new Set<number>();
+    const { backend, path } = await made(t, disk, {
+      async lock(locked) {
+        const { ino } = statSync(locked);
+        held.add(ino);
+        return { release: () => void held.delete(ino) };
+      },
+    });
+    await sparse(backend);
+    isFailing = true;
+    await assert.rejects(backend.defrag(), { code: 'io.failed' });
+    assert.deepEqual([...held], [statSync(path).ino]);
+    assert.deepEqual(keysOf(backend, 'key'), remaining);
+    await assert.rejects(backend.commit(), { code: 'backend.failed' });
+    await assert.rejects(backend.close(), { code: 'backend.failed' });
+    assert.equal(held.size, 0);
+    assert.deepEqual([...contentOfFile(path).get('key')!.keys()], remaining);
   });
 
   test('that cannot lock the new file ends, and the old one goes on', async (t) => {
