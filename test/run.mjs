@@ -1,4 +1,4 @@
-// Runs one suite with node's own test runner: `node test/run.mjs unit|oracle|seeded [name part…]`. Fails when a
+// Runs one suite with node's own test runner: `node test/run.mjs unit|oracle|seeded|soak [name part…]`. Fails when a
 // test fails, when no test ran, or when the suite took longer than its budget. The last line is for machines:
 // `N passed, N failed, N skipped`.
 import { existsSync, readdirSync } from 'node:fs';
@@ -13,6 +13,12 @@ const SUITES = {
   unit: { budget: 5 * MINUTE, includes: (folder) => !SPECIAL.includes(folder) },
   oracle: { budget: 20 * MINUTE, includes: (folder) => folder === 'oracle' },
   seeded: { budget: 20 * MINUTE, includes: (folder) => folder === 'fuzz' || folder === 'crash' },
+  // The same files with their long versions; no part of the gate.
+  soak: {
+    budget: 180 * MINUTE,
+    includes: (folder) => folder === 'oracle',
+    environment: { ETCDKIT_SOAK: '1' },
+  },
 };
 
 const [suiteName = '', ...nameParts] = process.argv.slice(2);
@@ -23,6 +29,8 @@ if (!suite) {
   );
   process.exit(2);
 }
+
+Object.assign(process.env, suite.environment);
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const compiled = join(root, 'dist', 'test');

@@ -46,6 +46,14 @@ interface ConnectionContext {
   log: RpcLog | undefined;
 }
 
+/** A ping that has not been answered. */
+interface Probe {
+  sinceMs: number;
+  deadlineMs: number;
+  /** Of the socket, before it. */
+  bytesWritten: number;
+}
+
 export class Connection implements CallHost {
   readonly peer: string;
   readonly limits: Limits;
@@ -63,7 +71,7 @@ export class Connection implements CallHost {
   #hasSettings = false;
   /** When something was last heard. */
   #heardMs = performance.now();
-  #probeDeadlineMs: number | undefined;
+  #probe: Probe | undefined;
   #endedMs: number | undefined;
 
   constructor(socket: Socket, context: ConnectionContext) {
@@ -73,7 +81,7 @@ export class Connection implements CallHost {
     this.log = log;
     this.#methods = methods;
     this.#socket = socket;
-    this.peer = socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'unix';
+    this.peer = socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'local';
     this.#pings = new PingPolicy(limits);
     this.#resets = new ResetBudget(limits);
     this.#session = performServerHandshake(socket, {
@@ -152,22 +160,47 @@ export class Connection implements CallHost {
     }
     if (!this.#hasSettings && nowMs - this.#beganMs > this.limits.handshakeTimeoutMs) {
       this.#expel('silence', 'handshake_timeout');
-    } else if (this.#probeDeadlineMs !== undefined) {
-      if (nowMs > this.#probeDeadlineMs) this.#expel('silence', 'ping_timeout');
-    } else if (this.#resets.levelAt(nowMs) > SUSPICIOUS_RESETS) {
-      this.#probe(nowMs + Math.min(this.limits.keepAliveTimeoutMs, SUSPICION_TIMEOUT_MAX_MS));
-    } else if (nowMs - this.#heardMs >= this.limits.keepAliveIntervalMs) {
-      this.#probe(nowMs + this.limits.keepAliveTimeoutMs);
+      return;
+    }
+    const silentMs = nowMs - this.#heardMs;
+    const { keepAliveIntervalMs, keepAliveTimeoutMs, muteProbeMs } = this.limits;
+    if (this.#probe) this.#judgeProbe(this.#probe, nowMs);
+    else if (silentMs >= Math.min(keepAliveIntervalMs, muteProbeMs)) this.#startProbe(nowMs);
+    else if (this.#resets.levelAt(nowMs) > SUSPICIOUS_RESETS) {
+      this.#startProbe(nowMs, nowMs + Math.min(keepAliveTimeoutMs, SUSPICION_TIMEOUT_MAX_MS));
+    }
+    if (this.#probe && silentMs >= keepAliveIntervalMs) {
+      this.#probe.deadlineMs = Math.min(this.#probe.deadlineMs, nowMs + keepAliveTimeoutMs);
     }
   }
 
-  #probe(deadlineMs: number): void {
-    this.#probeDeadlineMs = deadlineMs;
+  #startProbe(nowMs: number, deadlineMs = Number.POSITIVE_INFINITY): void {
+    this.#probe = { sinceMs: nowMs, deadlineMs, bytesWritten: this.#socket.bytesWritten };
     this.#session.ping((error) => {
       if (error) return;
-      this.#probeDeadlineMs = undefined;
+      this.#probe = undefined;
       this.#heardMs = performance.now();
     });
+  }
+
+  /**
+   * A client may leave a ping unanswered until its deadline. But a ping that does not even go out, though nothing waits
+   * to be sent before it, shows that nghttp2 has given the connection up: it then neither reads nor writes, not even
+   * the end of the connection, and tells Node nothing.
+   */
+  #judgeProbe({ sinceMs, deadlineMs, bytesWritten }: Probe, nowMs: number): void {
+    const isMute =
+      nowMs - sinceMs >= LINGER_MS && this.#socket.bytesWritten === bytesWritten && !this.#hasUnwritten();
+    if (!isMute && nowMs <= deadlineMs) return;
+    this.stats.expelled.silence++;
+    this.destroy();
+  }
+
+  /** Whether the client takes too little. What Node does not show for a socket under TLS, open calls stand for. */
+  #hasUnwritten(): boolean {
+    const { _handle: handle } = this.#socket as { _handle?: { writeQueueSize?: number } };
+    const isShown = !('encrypted' in this.#socket) && handle?.writeQueueSize !== undefined;
+    return isShown ? handle.writeQueueSize! > 0 : this.#openCalls > 0;
   }
 
   #begin(stream: ServerHttp2Stream, headers: Headers, rawHeaders: readonly string[]): void {

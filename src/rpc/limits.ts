@@ -23,6 +23,8 @@ export interface Limits {
   keepAliveIntervalMs: number;
   /** And is closed when that is not answered in this time (`--grpc-keepalive-timeout`). */
   keepAliveTimeoutMs: number;
+  /** A connection on which nothing came for so long is pinged to see whether HTTP/2 has given it up unnoticed. */
+  muteProbeMs: number;
   /** Cancelled calls after which a connection is told to move; they are forgotten at 33 a second. */
   resetsSoftMax: number;
   /** Cancelled calls after which it is closed: below the 1000 at which Node's HTTP/2 falls silent. */
@@ -41,6 +43,7 @@ export const DEFAULT_LIMITS: Limits = {
   canPingWithoutStream: false,
   keepAliveIntervalMs: 2 * 3600 * 1000,
   keepAliveTimeoutMs: 20_000,
+  muteProbeMs: 30_000,
   resetsSoftMax: 500,
   resetsHardMax: 900,
 };

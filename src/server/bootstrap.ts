@@ -30,7 +30,7 @@ export async function startNewMember(
   paths: MemberPaths,
   options: OpenMemberOptions,
 ): Promise<StartedMember> {
-  const { name, pacer, disk, nowMs = Date.now, segmentBytes, snapshotsMax, walsMax } = options;
+  const { name, pacer, disk, nowMs = Date.now, segmentBytes, snapshotsMax, walsMax, stats } = options;
   const { clusterId, member } = await options.firstMember();
   const version = options.emulate ?? DEFAULT_VERSION;
   backend.put('auth', AUTH_REVISION, encodeIndex(FIRST_AUTH_REVISION));
@@ -50,6 +50,7 @@ export async function startNewMember(
     segmentBytes,
     snapshotsMax,
     walsMax,
+    stats,
   });
   try {
     const applier = new Applier(backend, await KeyValues.open(backend, pacer), {

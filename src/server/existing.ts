@@ -196,7 +196,7 @@ function nextBatches(
 
 function openLog(files: MemberFiles, version: Version, options: OpenMemberOptions): RaftLog {
   const { paths, tail, last } = files;
-  const { disk, log, segmentBytes, snapshotsMax, walsMax } = options;
+  const { disk, log, segmentBytes, snapshotsMax, walsMax, stats } = options;
   const { offset, crc } = tail.end!;
   const { metadata, state, lastIndex } = tail;
   const place = { path: last.path, sequence: last.sequence, offset, crc };
@@ -208,6 +208,7 @@ function openLog(files: MemberFiles, version: Version, options: OpenMemberOption
     segmentBytes,
     snapshotsMax,
     walsMax,
+    stats,
     tail: { metadata: metadata!, state, lastIndex, ...place },
   });
 }

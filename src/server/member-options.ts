@@ -7,7 +7,7 @@ import type { DurableBackend } from '../store/backend/backend.ts';
 import type { BoltOptions } from '../store/backend/bolt.ts';
 import type { Version } from '../store/schema/buckets.ts';
 import type { Log } from './log.ts';
-import type { RaftLog } from './raft-log.ts';
+import type { LogStats, RaftLog } from './raft-log.ts';
 import type { RequestIds } from './request-ids.ts';
 
 export interface OpenMemberOptions {
@@ -35,6 +35,7 @@ export interface OpenMemberOptions {
   segmentBytes?: number | undefined;
   snapshotsMax?: number | undefined;
   walsMax?: number | undefined;
+  stats?: LogStats | undefined;
 }
 
 /** Where everything of a member lies. */

@@ -40,6 +40,7 @@ export async function startMember(options: MemberOptions, context: ServerContext
     log,
     snapshotsMax: config.snapshotsMax,
     walsMax: config.walsMax,
+    stats: stats.disk,
   });
   const core = new MemberCore(opened, {
     log,

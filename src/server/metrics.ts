@@ -186,12 +186,12 @@ function checkLabels(key: string): Labels {
 }
 
 function addKeys(add: Adder, { stats, view }: MetricsOptions): void {
-  const { keys, compaction, watch, leases } = stats;
+  const { compaction, watch } = stats;
   const debug = 'etcd_debugging_mvcc';
-  add.counter('etcd_mvcc_range_total', 'Ranges read', () => keys.ranges);
-  add.counter('etcd_mvcc_put_total', 'Keys put', () => keys.puts);
-  add.counter('etcd_mvcc_delete_total', 'Deletions', () => keys.deletes);
-  add.counter('etcd_mvcc_txn_total', 'Transactions', () => keys.txns);
+  add.counter('etcd_mvcc_range_total', 'Ranges read', () => view.tally.ranges);
+  add.counter('etcd_mvcc_put_total', 'Keys put', () => view.tally.puts);
+  add.counter('etcd_mvcc_delete_total', 'Deletions', () => view.tally.deletes);
+  add.counter('etcd_mvcc_txn_total', 'Transactions', () => view.tally.txns);
   add.gauge('etcd_mvcc_db_total_size_in_bytes', 'Size of the database', () => view.databaseBytes);
   add.gauge('etcd_mvcc_db_total_size_in_use_in_bytes', 'Of it, in use', () => view.databaseInUseBytes);
   add.histogram('etcd_mvcc_hash_duration_seconds', 'Hashing the database', stats.disk.hash);
@@ -199,21 +199,20 @@ function addKeys(add: Adder, { stats, view }: MetricsOptions): void {
   add.gauge(`${debug}_keys_total`, 'Keys that exist', () => view.keyCount);
   add.gauge(`${debug}_current_revision`, 'Newest revision', () => view.revision);
   add.gauge(`${debug}_compact_revision`, 'Revision compacted to', () => view.compactRevision);
-  add.gauge(`${debug}_total_put_size_in_bytes`, 'Bytes put', () => keys.putBytes);
+  add.gauge(`${debug}_total_put_size_in_bytes`, 'Bytes put', () => view.tally.putBytes);
   add.gauge(`${debug}_watch_stream_total`, 'Watch streams', () => watch.streams);
-  add.gauge(`${debug}_watcher_total`, 'Watchers', () => watch.watchers);
-  add.gauge(`${debug}_slow_watcher_total`, 'Watchers that are behind', () => watch.slowWatchers);
-  add.gauge(`${debug}_pending_events_total`, 'Events waiting to be sent', () => watch.pendingEvents);
+  add.gauge(`${debug}_watcher_total`, 'Watchers', () => view.watcherCount);
+  add.gauge(`${debug}_slow_watcher_total`, 'Watchers that are behind', () => view.slowWatcherCount);
   add.counter(`${debug}_events_total`, 'Events sent', () => watch.events);
   add.histogram(`${debug}_db_compaction_pause_duration_milliseconds`, 'Slices of it', compaction.pauseMs);
   add.histogram(`${debug}_db_compaction_total_duration_milliseconds`, 'All of it', compaction.totalMs);
   add.counter(`${debug}_db_compaction_keys_total`, 'Records dropped', () => compaction.records);
   add.gauge(`${debug}_db_compaction_last`, 'Unix time of the last one', () => compaction.lastSeconds);
-  add.counter('etcd_debugging_lease_granted_total', 'Leases granted', () => leases.granted);
-  add.counter('etcd_debugging_lease_revoked_total', 'Leases revoked', () => leases.revoked);
-  add.counter('etcd_debugging_lease_renewed_total', 'Leases renewed', () => leases.renewed);
-  add.histogram('etcd_debugging_lease_ttl_total', 'Seconds granted', leases.ttlSeconds);
-  add.counter('etcd_debugging_server_lease_expired_total', 'Leases that ran out', () => leases.expired);
+  add.counter('etcd_debugging_lease_granted_total', 'Leases granted', () => view.leases.granted);
+  add.counter('etcd_debugging_lease_revoked_total', 'Leases revoked', () => view.leases.revoked);
+  add.counter('etcd_debugging_lease_renewed_total', 'Leases renewed', () => view.leases.renewed);
+  add.histogram('etcd_debugging_lease_ttl_total', 'Seconds granted', stats.leaseTtlSeconds);
+  add.counter('etcd_debugging_server_lease_expired_total', 'Leases that ran out', () => view.leases.expired);
   add.gauge('etcd_debugging_auth_revision', 'Revision of users and roles', () => view.authRevision);
 }
 

@@ -38,6 +38,15 @@ export interface RaftLogOptions {
   /** Files that `purge` leaves; 0 keeps all. */
   snapshotsMax?: number | undefined;
   walsMax?: number | undefined;
+  stats?: LogStats | undefined;
+}
+
+/** What is counted of writing, as metrics ask for it. */
+export interface LogStats {
+  walWriteBytes: number;
+  /** Seconds. */
+  readonly walWrite: { observe(seconds: number): void };
+  readonly snapFsync: { observe(seconds: number): void };
 }
 
 /** Where an existing log goes on. */
@@ -191,7 +200,9 @@ export class RaftLog {
   async saveSnapshot(snapshot: RaftSnapshot): Promise<void> {
     this.#check();
     const { disk, snapDir, version } = this.#options;
+    const began = performance.now();
     await saveSnapFile(disk, snapPath(snapDir, snapshot), { snapshot, zeros: zerosOf(version) });
+    this.#options.stats?.snapFsync.observe((performance.now() - began) / 1000);
     this.#check();
     const { index, term, confState } = snapshot;
     // A server starts only from snapshots that the log says are committed.
@@ -253,11 +264,17 @@ export class RaftLog {
   #write(): void {
     const frames = this.#frames;
     if (frames.size === 0) return;
+    const { stats } = this.#options;
+    const began = stats ? performance.now() : 0;
     try {
       this.#file.append(frames.view(), (error) => this.#fail(error));
     } catch (error) {
       frames.reset(this.#written);
       throw error;
+    }
+    if (stats) {
+      stats.walWriteBytes += frames.size;
+      stats.walWrite.observe((performance.now() - began) / 1000);
     }
     frames.clear();
     this.#written = frames.mark();

@@ -1,4 +1,7 @@
 /** What metrics and the HTTP endpoints ask of a running server. Nothing is kept: each property is as things are now. */
+import type { KeyTally } from '../store/mvcc/key-values.ts';
+import type { LeaseCounts } from './lessor.ts';
+
 
 /** A condition that limits what the server does. */
 export interface ActiveAlarm {
@@ -23,8 +26,14 @@ export interface ServerView {
   readonly revision: number;
   /** -1 when never compacted. */
   readonly compactRevision: number;
-  /** Keys that have a record, also those that were deleted since the last compaction. */
+  /** Keys that exist now. */
   readonly keyCount: number;
+  /** Requests on keys so far. */
+  readonly tally: Readonly<KeyTally>;
+  readonly leases: Readonly<LeaseCounts>;
+  readonly watcherCount: number;
+  /** Watchers that are behind. */
+  readonly slowWatcherCount: number;
   readonly databaseBytes: number;
   readonly databaseInUseBytes: number;
   /** Negative without a limit. */

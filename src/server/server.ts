@@ -124,9 +124,14 @@ class Server implements RunningServer {
       progressNotifyMs: config.watchProgressIntervalMs,
       electionMs: config.electionMs,
       isLeaseCheckpointed: config.isLeaseCheckpointed,
+      stats: this.#stats,
     });
     if (isTimed) this.#services.lessor.start();
-    const view = viewOf(core, { emulated, quotaBytes: config.quotaBytes });
+    const view = viewOf(core, {
+      emulated,
+      quotaBytes: config.quotaBytes,
+      services: this.#services,
+    });
     return { methods: this.#services.methods, http: this.#httpHandlers(view) };
   }
 

@@ -16,6 +16,7 @@ import { leaseService } from './services/lease.ts';
 import { lockService } from './services/lock.ts';
 import { maintenanceService } from './services/maintenance.ts';
 import { watchService } from './services/watch.ts';
+import type { Stats } from './stats.ts';
 
 export interface ServicesOptions {
   /** The etcd that the server stands for, and the version it says it is: `3.6`, `3.6.16`. */
@@ -28,6 +29,7 @@ export interface ServicesOptions {
   progressNotifyMs: number;
   electionMs: number;
   isLeaseCheckpointed: boolean;
+  stats: Stats;
 }
 
 /** What runs beside the calls. */
@@ -39,6 +41,7 @@ export interface Services {
 }
 
 export function makeServices(core: Core, options: ServicesOptions): Services {
+  const { stats } = options;
   const hub = new WatchHub(core.keys, core.backend);
   const feed = new KeyFeed();
   core.keys.onRevision = (revision, changes) => {
@@ -60,14 +63,21 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
     watchService(core, {
       hub,
       progressNotifyMs: options.progressNotifyMs,
+      stats: stats.watch,
       fragmentBytes: options.requestSizeMax + REQUEST_OVERHEAD,
     }),
-    leaseService(core, { lessor, randomId, admit: admitBytes }),
+    leaseService(core, {
+      lessor,
+      randomId,
+      admit: admitBytes,
+      onGrant: (ttl) => stats.leaseTtlSeconds.observe(ttl),
+    }),
     clusterService(core),
     maintenanceService(core, {
       emulated: options.emulated,
       version: options.version,
       quotaBytes: options.quotaBytes,
+      stats: stats.disk,
       onDefrag: (isRunning) => {
         health.isServing = !isRunning;
       },

@@ -18,16 +18,6 @@ export class WriteStats {
   leaderChanges = 0;
 }
 
-/** Requests on keys, seen by this member. */
-export class KeyStats {
-  ranges = 0;
-  puts = 0;
-  deletes = 0;
-  txns = 0;
-  /** Bytes of keys and values put. */
-  putBytes = 0;
-}
-
 /** Compactions of the history. */
 export class CompactionStats {
   /** Milliseconds that requests waited for a slice. */
@@ -43,22 +33,8 @@ export class CompactionStats {
 /** Watch streams and what goes through them. */
 export class WatchStats {
   streams = 0;
-  watchers = 0;
-  /** Watchers that are behind. */
-  slowWatchers = 0;
-  /** Events that wait to be sent. */
-  pendingEvents = 0;
   /** Events sent. */
   events = 0;
-}
-
-export class LeaseStats {
-  granted = 0;
-  revoked = 0;
-  renewed = 0;
-  expired = 0;
-  /** Seconds that leases were granted for. */
-  readonly ttlSeconds = new Histogram(doublingBounds(1, 24));
 }
 
 /** Files: the log, the database, snapshots. Times in seconds. */
@@ -88,10 +64,10 @@ export class HealthStats {
 /** Everything that is counted, save for calls (see `measure.ts`). */
 export class Stats {
   readonly writes = new WriteStats();
-  readonly keys = new KeyStats();
   readonly compaction = new CompactionStats();
   readonly watch = new WatchStats();
-  readonly leases = new LeaseStats();
+  /** Seconds that leases were granted for. */
+  readonly leaseTtlSeconds = new Histogram(doublingBounds(1, 24));
   readonly disk = new DiskStats();
   readonly health = new HealthStats();
 }

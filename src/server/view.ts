@@ -5,17 +5,21 @@ import { formatFull } from '../store/schema/migrate.ts';
 import type { Core } from './core.ts';
 import { releaseOf } from './emulation.ts';
 import type { ActiveAlarm, ServerView } from './server-view.ts';
+import type { Services } from './services.ts';
 import { clusterVersionOf, storedVersionOf } from './versions.ts';
 
 interface ViewOptions {
   emulated: Version;
   quotaBytes: number;
+  services: Pick<Services, 'hub' | 'lessor'>;
 }
 
 /** Any key will do: what is asked is whether reading works. */
 const PROBE = { key: Uint8Array.of(0), end: undefined };
 
-export function viewOf(core: Core, { emulated, quotaBytes }: ViewOptions): ServerView {
+const ALL_KEYS = { key: Uint8Array.of(0), end: new Uint8Array() };
+
+export function viewOf(core: Core, { emulated, quotaBytes, services }: ViewOptions): ServerView {
   const { applier, backend, keys, identity } = core;
   return {
     memberId: identity.memberId,
@@ -44,7 +48,15 @@ export function viewOf(core: Core, { emulated, quotaBytes }: ViewOptions): Serve
       return keys.compactRevision;
     },
     get keyCount() {
-      return keys.keyCount;
+      return keys.count(ALL_KEYS);
+    },
+    tally: keys.tally,
+    leases: services.lessor.counts,
+    get watcherCount() {
+      return services.hub.watcherCount;
+    },
+    get slowWatcherCount() {
+      return services.hub.unsyncedCount;
     },
     get databaseBytes() {
       return backend.sizeBytes;

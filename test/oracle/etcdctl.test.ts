@@ -11,7 +11,7 @@ import { ask, BUILT_VERSIONS, etcdctl, getAll, parseEtcdJson, skipReason } from 
 import type { EtcdServer, ToolResult, Version } from './etcd.ts';
 import { SCRIPTS } from './etcdctl-scripts.ts';
 import type { Script, Step } from './etcdctl-scripts.ts';
-import { isSoak, startBoth, subjectSkip } from './subject.ts';
+import { isOurs, isSoak, startBoth, subjectSkip } from './subject.ts';
 
 const DIFFERENCES_SHOWN = 6;
 
@@ -43,15 +43,16 @@ async function namesOf(server: EtcdServer, folder: string): Promise<Map<string, 
   return names;
 }
 
-/** An id stands in outputs in hexadecimal, in decimal, and as a signed number. */
+/** An id stands in outputs in hexadecimal, at times padded, in decimal, and as a signed number. */
 function learn(names: Map<string, string>, id: bigint, name: string): void {
-  for (const text of [id.toString(16), id.toString(), BigInt.asIntN(64, id).toString()])
+  const hex = id.toString(16);
+  for (const text of [hex.padStart(16, '0'), hex, id.toString(), BigInt.asIntN(64, id).toString()])
     names.set(text, name);
 }
 
 function masked(text: string, names: ReadonlyMap<string, string>, step: Step): string {
   // The columns of a table are as wide as the ids in them.
-  let result = step.args.includes('table') ? text.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '--') : text;
+  let result = step.args.includes('table') ? text.replaceAll(/ +/g, ' ').replaceAll(/[-─]{3,}/g, '--') : text;
   for (const [found, name] of names) result = result.replaceAll(found, name);
   for (const pattern of step.mask ?? [])
     result = result.replaceAll(
@@ -59,6 +60,7 @@ function masked(text: string, names: ReadonlyMap<string, string>, step: Step): s
       '…',
     );
   return result
+    .replaceAll(/ +(MEMBER|CLUSTER|LEASE)/g, ' $1')
     .replaceAll(/^\{"level":.*\n/gm, '')
     .replaceAll(/\d+(?:\.\d+)?(?:ns|µs|ms|s)\b/g, 'TIME')
     .replaceAll(/\d{4}-\d\d-\d\d[T ][0-9:.]+(?:Z|[+-][\d:]+)?/g, 'DATE')
@@ -162,6 +164,21 @@ test(
     await until(['m/2=value of m/2', 'm/3=later']);
     control.abort();
     await mirroring;
+  },
+);
+
+test(
+  'adding a member is refused in words that say why',
+  {
+    skip: subjectSkip || (!isOurs && 'real etcd would wait for the new member'),
+  },
+  async (t) => {
+    const { subject } = await startBoth(t, scratch(t));
+    const args = ['member', 'add', 'second', '--peer-urls=http://127.0.0.1:1'];
+    const { code, stderr } = await etcdctl('3.6', args, { endpoint: subject.endpoint });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /one member/);
+    assert.match((await ask(subject, ['member', 'list'])).stdout, /^[^\n]+\n$/);
   },
 );
 

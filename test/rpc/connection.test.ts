@@ -3,7 +3,17 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:http2';
 import { test, type TestContext } from 'node:test';
 import type { Limits } from '../../src/rpc/limits.ts';
-import { callFrame, encodeFrame, encodeHeaders, FLAG, FRAME, RawClient, resetFrame } from './raw-client.ts';
+import type { Stream } from '../../src/rpc/seam.ts';
+import {
+  callFrame,
+  encodeFrame,
+  encodeHeaders,
+  FLAG,
+  FRAME,
+  PREFACE,
+  RawClient,
+  resetFrame,
+} from './raw-client.ts';
 import { serverUnderTest, text, type UnderTest, until, words } from './server-under-test.ts';
 
 const PING = encodeFrame(FRAME.ping, 0, 0, Buffer.from('12345678'));
@@ -173,6 +183,47 @@ test('a client that answers stays, however quiet it is', async (t) => {
   await sleep(2500);
   assert.equal(channel.isClosed, false);
   assert.equal(under.server.stats.expelled.silence, 0);
+});
+
+for (const isGone of [true, false]) {
+  const who = isGone ? 'is gone' : 'stays';
+  test(`a connection that HTTP/2 has given up unnoticed is ended, its client ${who}`, async (t) => {
+    const { under, hostile } = await setUp(t, { muteProbeMs: 100 });
+    hostile.greet().write(callFrame(1, '/test.Streams/Wait'));
+    await until(() => under.seen.calls.length === 1, 'the call is open');
+    // A ping of the wrong size: nghttp2 says good-bye, and tells Node nothing.
+    hostile.write(encodeFrame(FRAME.ping, 0, 0, Buffer.from([1, 2])));
+    await until(() => hostile.goaway !== undefined, 'nghttp2 says good-bye');
+    if (isGone) hostile.socket.destroy();
+    await until(() => under.server.stats.connections === 0, 'the connection is gone');
+    assert.equal(under.seen.aborted.length, 1);
+    assert.equal(under.server.stats.expelled.silence, 1);
+  });
+}
+
+test('a client that reads nothing for a while is borne, and gets everything in the end', async (t) => {
+  const total = 8 * 1024 * 1024;
+  const pour = async (stream: Stream): Promise<void> => {
+    for (let sent = 0; sent < total; sent += 32 * 1024)
+      if (!stream.send(new Uint8Array(32 * 1024))) await stream.drained();
+  };
+  const under = await serverUnderTest({
+    limits: { muteProbeMs: 100 },
+    methods: [{ stream: { '/test.Flow/Pour': pour } }],
+  });
+  t.after(() => under.end());
+  const client = new RawClient(under.port);
+  t.after(() => client.socket.destroy());
+  const window = Buffer.from([0x7f, 0xff, 0, 0]);
+  const settings = encodeFrame(FRAME.settings, 0, 0, Buffer.from([0, 4, 0x7f, 0xff, 0xff, 0xff]));
+  client.write(Buffer.from(PREFACE), settings, encodeFrame(FRAME.windowUpdate, 0, 0, window));
+  client.socket.pause();
+  client.write(callFrame(1, '/test.Flow/Pour', FLAG.endHeaders | FLAG.endStream));
+  await sleep(3500);
+  assert.equal(under.server.stats.connections, 1);
+  client.socket.resume();
+  const received = (): number => client.of(FRAME.data).reduce((sum, { payload }) => sum + payload.length, 0);
+  await until(() => received() === total + (total / (32 * 1024)) * 5, 'everything has come');
 });
 
 test('what breaks the protocol ends the connection, also when its client keeps the socket open', async (t) => {

@@ -287,7 +287,7 @@ describe('a port', () => {
     t.after(() => server.close({ graceMs: 0 }));
     assert.equal(server.ports[0], 0);
     for (const [endpoint, peer] of [
-      [`unix:${path}`, /^unix$/],
+      [`unix:${path}`, /^local$/],
       [`127.0.0.1:${server.ports[1]}`, /^127\.0\.0\.1:\d+$/],
     ] as const) {
       const channel = await Channel.connect(endpoint);

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { CallStats, MethodStats } from '../../src/server/measure.ts';
 import { createMetrics, type MetricsOptions } from '../../src/server/metrics.ts';
 import { Stats } from '../../src/server/stats.ts';
+import { KeyTally } from '../../src/store/mvcc/key-values.ts';
 import { healthyView } from './view.ts';
 
 /** What the expressions of etcd-mixin read (contrib/mixin in etcd 3.6), peers aside: one member has none. */
@@ -53,10 +54,11 @@ test('every name that etcd-mixin reads is there', async () => {
 });
 
 test('numbers are read when they are asked for', async () => {
-  const from = options();
+  const tally = new KeyTally();
+  const from = options({ view: healthyView({ tally }) });
   const metrics = createMetrics(from);
   assert.match(await metrics.text(), /^etcd_mvcc_put_total 0$/m);
-  from.stats.keys.puts += 3;
+  tally.puts += 3;
   from.stats.disk.walWriteBytes = 4096;
   const text = await metrics.text();
   assert.match(text, /^etcd_mvcc_put_total 3$/m);
@@ -128,9 +130,9 @@ test('calls, by method and code; how long they took only when it was asked for',
 });
 
 test('two servers in one process do not share a registry', async () => {
-  const [a, b] = [options(), options()];
-  a.stats.keys.ranges = 1;
-  b.stats.keys.ranges = 2;
+  const of = (ranges: number): MetricsOptions =>
+    options({ view: healthyView({ tally: { ...new KeyTally(), ranges } }) });
+  const [a, b] = [of(1), of(2)];
   const [first, second] = [createMetrics(a), createMetrics(b)];
   assert.match(await first.text(), /^etcd_mvcc_range_total 1$/m);
   assert.match(await second.text(), /^etcd_mvcc_range_total 2$/m);

@@ -1,6 +1,7 @@
 /** A server that is well, as metrics and the HTTP endpoints see it; parts of it can be changed while it runs. */
 import type { ServerLog } from '../../src/server/config.ts';
 import type { ServerView } from '../../src/server/server-view.ts';
+import { KeyTally } from '../../src/store/mvcc/key-values.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -18,6 +19,10 @@ export function healthyView(change: Partial<ServerView> = {}): Mutable<ServerVie
     revision: 7,
     compactRevision: 3,
     keyCount: 5,
+    tally: new KeyTally(),
+    leases: { granted: 0, renewed: 0, revoked: 0, expired: 0 },
+    watcherCount: 0,
+    slowWatcherCount: 0,
     databaseBytes: 20_480,
     databaseInUseBytes: 16_384,
     quotaBytes: 2 ** 31,

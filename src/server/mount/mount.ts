@@ -105,7 +105,7 @@ async function mount(options: MountOptions, mountable: Mountable, context: Serve
     const core = new MountCore({ applier, backend, identity, term: termOf(rows), log, compactions });
     if (compactions && keys.pending) void compactions.run(keys.pending);
     const took = `${Math.round(performance.now() - began)}ms`;
-    log.info({ path: target.path, revision: keys.revision, keys: keys.keyCount, took }, 'the keys are known');
+    log.info({ path: target.path, revision: keys.revision, took }, 'the keys are known');
     return {
       core,
       emulated: config.emulate ?? versionOf(rows),

@@ -26,6 +26,8 @@ export interface LeaseServiceOptions {
   randomId: () => bigint;
   /** Throws NOSPACE when so many bytes exceed the quota, after it has raised the alarm. */
   admit: (bytes: number) => Promise<void>;
+  /** Told of the seconds of each lease that was granted. */
+  onGrant?: (ttl: number) => void;
 }
 
 export function leaseService(core: Core, options: LeaseServiceOptions): Methods {
@@ -37,7 +39,9 @@ export function leaseService(core: Core, options: LeaseServiceOptions): Methods 
     await options.admit(LEASE_BYTES);
     const id = request.id === 0n ? freshLeaseId(core.applier.leases, options.randomId) : request.id;
     const { response } = await core.propose({ leaseGrant: { id, ttl: request.ttl } });
-    return response as { id: bigint; ttl: bigint };
+    const granted = response as { id: bigint; ttl: bigint };
+    options.onGrant?.(Number(granted.ttl));
+    return granted;
   };
 
   return {

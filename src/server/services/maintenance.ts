@@ -28,7 +28,9 @@ import { hashDatabase } from '../../store/database-hash.ts';
 import { hashKv } from '../../store/mvcc/hash.ts';
 import type { Version } from '../../store/schema/buckets.ts';
 import type { Core } from '../core.ts';
+import type { Histogram } from '../histogram.ts';
 import { etcdError, readOnlyError } from '../rpc-errors.ts';
+import { DiskStats } from '../stats.ts';
 import { downgradeOf, storageVersionOf } from '../versions.ts';
 import { downgradeHandler } from './downgrade.ts';
 import { unary } from './method.ts';
@@ -42,10 +44,12 @@ export interface MaintenanceOptions {
   quotaBytes: number;
   /** Told while the database is rewritten, for those who take a server out of service then. */
   onDefrag?: (isRunning: boolean) => void;
+  stats?: DiskStats;
 }
 
 export function maintenanceService(core: Core, options: MaintenanceOptions): Methods {
   const defragment = defragmenter(core, options);
+  const { stats = new DiskStats() } = options;
   const isSince36 = options.emulated !== '3.5' && options.emulated !== '3.4';
   return {
     unary: {
@@ -62,13 +66,13 @@ export function maintenanceService(core: Core, options: MaintenanceOptions): Met
         return {};
       }),
       '/etcdserverpb.Maintenance/Hash': unary(hashRequest, hashResponse, (_request, call) =>
-        onView(core, async ({ source }) => {
+        onView(core, stats.hash, async ({ source }) => {
           const hash = await hashDatabase(source, pacerOf(call));
           return { header: core.header(), hash };
         }),
       ),
       '/etcdserverpb.Maintenance/HashKV': unary(hashKvRequest, hashKvResponse, ({ revision }, call) =>
-        onView(core, async ({ source }) => {
+        onView(core, stats.hashRevision, async ({ source }) => {
           const current = core.keys.revision;
           // No record is that old, and none that new.
           if (revision < 0n) throw etcdError('etcdserver: mvcc: required revision has been compacted');
@@ -90,7 +94,10 @@ export function maintenanceService(core: Core, options: MaintenanceOptions): Met
       '/etcdserverpb.Maintenance/Downgrade': downgradeHandler(core, options.emulated),
     },
     stream: {
-      '/etcdserverpb.Maintenance/Snapshot': snapshotHandler(core, { isVersionSent: isSince36 }),
+      '/etcdserverpb.Maintenance/Snapshot': snapshotHandler(core, {
+        isVersionSent: isSince36,
+        onEnd: (tookMs) => stats.backendSnapshot.observe(tookMs / 1000),
+      }),
     },
   };
 }
@@ -144,10 +151,12 @@ function showAlarm({ memberId, alarm }: AlarmMember, emulated: Version): string 
 }
 
 /** Rewrites the database; one call after the other. */
-function defragmenter(core: Core, { onDefrag }: MaintenanceOptions): () => Promise<void> {
+function defragmenter(core: Core, { onDefrag, stats }: MaintenanceOptions): () => Promise<void> {
   const run = async (): Promise<void> => {
     core.log.info({}, 'starting defragment');
     onDefrag?.(true);
+    if (stats) stats.isDefragmenting = true;
+    const began = performance.now();
     try {
       await core.backend.defrag();
       core.log.info({}, 'finished defragment');
@@ -156,6 +165,8 @@ function defragmenter(core: Core, { onDefrag }: MaintenanceOptions): () => Promi
       throw error;
     } finally {
       onDefrag?.(false);
+      if (stats) stats.isDefragmenting = false;
+      stats?.backendDefrag.observe((performance.now() - began) / 1000);
     }
   };
   let last = Promise.resolve();
@@ -168,12 +179,18 @@ function defragmenter(core: Core, { onDefrag }: MaintenanceOptions): () => Promi
 }
 
 /** The state as it is now; what is put later is not in it. */
-async function onView<T>(core: Core, run: (view: DurableView) => Promise<T>): Promise<T> {
+async function onView<T>(
+  core: Core,
+  seconds: Histogram,
+  run: (view: DurableView) => Promise<T>,
+): Promise<T> {
+  const began = performance.now();
   const view = await core.backend.openView();
   try {
     return await run(view);
   } finally {
     view.close();
+    seconds.observe((performance.now() - began) / 1000);
   }
 }
 

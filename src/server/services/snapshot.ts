@@ -13,8 +13,14 @@ import { sendWaiting, serverStream } from './method.ts';
 
 const BLOB_BYTES = 32 << 10;
 
-/** `isVersionSent`: since 3.6 every message names the storage's version. */
-export function snapshotHandler(core: Core, { isVersionSent }: { isVersionSent: boolean }): StreamHandler {
+interface SnapshotOptions {
+  /** Since 3.6 every message names the storage's version. */
+  isVersionSent: boolean;
+  /** Told how long each stream took. */
+  onEnd?: (tookMs: number) => void;
+}
+
+export function snapshotHandler(core: Core, { isVersionSent, onEnd }: SnapshotOptions): StreamHandler {
   return serverStream(snapshotRequest, async (_request, call) => {
     const version = isVersionSent ? storedVersionOf(core.backend) : '';
     const view = await core.backend.openView();
@@ -28,6 +34,7 @@ export function snapshotHandler(core: Core, { isVersionSent }: { isVersionSent: 
       else core.log.warn(took, 'the client gave up a database snapshot');
     } finally {
       view.close();
+      onEnd?.(performance.now() - startedAt);
     }
   });
 }

@@ -17,6 +17,7 @@ import type { Stream } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
 import type { EventBatch } from '../../store/mvcc/event-batch.ts';
 import type { Subscriber, Watcher, WatchHub, WatchOptions } from '../../store/mvcc/watch.ts';
+import type { WatchStats } from '../stats.ts';
 import type { WatchFrames } from './watch-frames.ts';
 import type { WatchClock } from './watch.ts';
 
@@ -30,6 +31,7 @@ export interface WatchSessionOptions {
   stalled: { count: number };
   progressNotifyMs: number;
   clock: WatchClock;
+  stats: WatchStats;
   random: () => number;
 }
 
@@ -69,6 +71,7 @@ export class WatchSession {
 
   /** Runs until the call is over, which it always is by a throw. */
   async run(): Promise<void> {
+    this.#options.stats.streams++;
     const failed = new Promise<never>((_resolve, reject) => (this.#fail = reject));
     try {
       await Promise.race([this.#receiveAll(), failed]);
@@ -76,6 +79,7 @@ export class WatchSession {
       throw this.#stream.signal.aborted ? new RpcError(STATUS.cancelled, CANCELED, error) : error;
     } finally {
       this.#isOver = true;
+      this.#options.stats.streams--;
       this.#stopTimer?.();
       this.#subscriber.close();
       this.#watches.clear();
@@ -158,8 +162,9 @@ export class WatchSession {
   }
 
   #send(watch: Watch, batch: EventBatch): boolean {
-    const { frames } = this.#options;
+    const { frames, stats } = this.#options;
     watch.isIdle = false;
+    stats.events += batch.events.length;
     if (!watch.isFragmented) return this.#sent(this.#stream.send(frames.whole(watch.watchId, batch)));
     let isOpen = true;
     for (const frame of frames.fragments(watch.watchId, batch)) isOpen = this.#stream.send(frame);

@@ -8,6 +8,7 @@ import type { BackendView } from '../../store/backend/backend.ts';
 import type { WatchedKeys } from '../../store/mvcc/events.ts';
 import type { KeyValues } from '../../store/mvcc/key-values.ts';
 import { WatchHub } from '../../store/mvcc/watch.ts';
+import { WatchStats } from '../stats.ts';
 import { WatchFrames } from './watch-frames.ts';
 import { WatchSession } from './watch-session.ts';
 
@@ -28,6 +29,7 @@ export interface WatchServiceOptions {
   /** Below this are the responses to watchers that want fragments: etcd's limit of a request and 512 KiB. */
   fragmentBytes?: number;
   clock?: WatchClock;
+  stats?: WatchStats;
   /** From 0 to 1, so that watchers made together are not all notified together. */
   random?: () => number;
 }
@@ -60,6 +62,7 @@ export function watchService(core: WatchCore, options: WatchServiceOptions = {})
     stalled: { count: 0 },
     progressNotifyMs: Math.max(options.progressNotifyMs ?? PROGRESS_NOTIFY_MS, PROGRESS_NOTIFY_MS_MIN),
     clock: options.clock ?? systemClock,
+    stats: options.stats ?? new WatchStats(),
     random: options.random ?? Math.random,
   };
   return { stream: { '/etcdserverpb.Watch/Watch': (stream) => new WatchSession(stream, shared).run() } };

@@ -3,7 +3,7 @@ import { latin1 } from '../../bytes/order.ts';
 import type { Backend } from '../backend/backend.ts';
 import type { KeyIndex } from './key-index.ts';
 import { encodeKeyValue, leaseWords } from './key-value.ts';
-import type { KeyRange, KeyValues } from './key-values.ts';
+import type { KeyRange, KeyTally, KeyValues } from './key-values.ts';
 import { encodeRevision, RecordView } from './record.ts';
 
 /** One change of a revision, as watchers are told. */
@@ -32,6 +32,7 @@ export interface ChangedStore {
   ids(range: KeyRange): number[];
   /** Whether somebody listens. */
   isHeard: boolean;
+  tally: KeyTally;
 }
 
 export class KeyChange {
@@ -54,7 +55,9 @@ export class KeyChange {
   }
 
   put(key: Uint8Array, value: Uint8Array, lease: bigint): void {
-    const { keys, backend } = this.#store;
+    const { keys, backend, tally } = this.#store;
+    tally.puts++;
+    tally.putBytes += key.length + value.length;
     const id = keys.find(key);
     const isLive = id !== -1 && keys.isLive(id);
     const record = this.#next(false);
@@ -75,6 +78,7 @@ export class KeyChange {
 
   /** Gives how many keys there were. */
   delete(range: KeyRange): number {
+    this.#store.tally.deletes++;
     const ids = this.#store.ids(range);
     for (const id of ids) this.#delete(id);
     return ids.length;

@@ -55,11 +55,24 @@ const FIRST_KEY = Uint8Array.of(0);
 const firstOf = (key: Uint8Array): Uint8Array => (key.length === 0 ? FIRST_KEY : key);
 const endOf = (end: Uint8Array): Uint8Array | undefined => (end.length === 0 ? undefined : end);
 
+/** How often what was asked for, since the store was opened. */
+export class KeyTally {
+  ranges = 0;
+  puts = 0;
+  /** Deletions, however many keys each found. */
+  deletes = 0;
+  /** Changes of more than one step. */
+  txns = 0;
+  /** Bytes of keys and values put. */
+  putBytes = 0;
+}
+
 export class KeyValues {
   /** Main revision of the last change. */
   revision: number;
   /** Reads below are refused; −1 when never compacted. */
   compactRevision: number;
+  readonly tally = new KeyTally();
   /** Told of each key whose lease changes; 0 is none. */
   onLease: (key: string, from: bigint, to: bigint) => void = () => {};
   /** Told of the changes of each new revision, in their order. */
@@ -95,11 +108,6 @@ export class KeyValues {
   /** The last compaction that was begun and is not finished; whoever opens a store sees to it that it is. */
   get pending(): Compaction | undefined {
     return this.#compaction?.isFinished ? undefined : this.#compaction;
-  }
-
-  /** Keys that have a record, also those that were deleted since the last compaction. */
-  get keyCount(): number {
-    return this.#keys.size;
   }
 
   /** Each live key that has a lease. */
@@ -159,6 +167,7 @@ export class KeyValues {
 
   /** Ids of those that are or were alive, until `take` gives false; gives how many it was given. */
   #visit({ key, end }: KeyRange, past: number | undefined, take: (id: number) => boolean | void): number {
+    this.tally.ranges++;
     const keys = this.#keys;
     let count = 0;
     if (end === undefined) {
@@ -215,6 +224,7 @@ export class KeyValues {
         onLease: this.onLease,
         ids: (range) => this.#ids(range),
         isHeard: this.onRevision !== undefined,
+        tally: this.tally,
       },
       this.revision + 1,
     );

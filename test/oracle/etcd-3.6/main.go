@@ -14,7 +14,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: oracle etcd|etcdctl|etcdutl|load|bench|linear|stall|apicheck [arguments]")
+		fmt.Fprintln(os.Stderr, "usage: oracle etcd|etcdctl|etcdutl|load|bench|linear|stall|kube|apicheck [arguments]")
 		os.Exit(2)
 	}
 	// Every tool reads os.Args itself, so the tool's name moves to the front.
@@ -34,6 +34,8 @@ func main() {
 		runLinear(os.Args[1:])
 	case "stall":
 		runStall(os.Args[1:])
+	case "kube":
+		runKube(os.Args[1:])
 	case "apicheck":
 		runAPICheck(os.Args[1:])
 	default:
