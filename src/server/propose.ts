@@ -38,7 +38,7 @@ export interface ProposerOptions {
   commit: number;
   memberId: bigint;
   /** Of every request, unique for this member. */
-  nextRequestId(): bigint;
+  nextRequestId: () => bigint;
   /** In bytes, of one encoded request. */
   requestSizeMax: number;
   /** How many may wait before others are turned away. */
@@ -46,17 +46,17 @@ export interface ProposerOptions {
   /** Proto2 zeros, as the emulated etcd writes them. */
   zeros: 'write' | 'omit';
   /** Told of the failure after which nothing can be written any more. */
-  onFailure(error: unknown): void;
+  onFailure: (error: unknown) => void;
   stats?: WriteStats;
   /** Told how long each sync took. */
-  onSync?(tookMs: number): void;
+  onSync?: (tookMs: number) => void;
 }
 
 interface Waiting {
   type: number;
   data: Uint8Array;
-  resolve(applied: Applied): void;
-  reject(error: unknown): void;
+  resolve: (applied: Applied) => void;
+  reject: (error: unknown) => void;
 }
 
 /** etcd's gap between committed and applied, from which on it turns requests away. */
@@ -171,7 +171,10 @@ export class Proposer {
     }
     onSync?.(performance.now() - began);
     this.committedIndex += batch.length;
-    for (const [i, waiting] of batch.entries()) this.#apply(waiting, first + i);
+    for (const [i, waiting] of batch.entries()) {
+      if (this.#failure === undefined) this.#apply(waiting, first + i);
+      else this.#turnAway([waiting]);
+    }
   }
 
   /** What the log must not forget. */
@@ -189,16 +192,22 @@ export class Proposer {
       this.#stats.pending--;
       resolve({ ...outcome, revision: sink.revisionNow() });
     } catch (error) {
-      this.#fail(error, []);
+      this.#stats.pending--;
       reject(error);
+      this.#fail(error, []);
     }
   }
 
   #fail(error: unknown, batch: readonly Waiting[]): void {
     this.#failure ??= error;
-    for (const { reject } of [...batch, ...this.#waiting]) reject(this.#stopped());
+    this.#turnAway([...batch, ...this.#waiting]);
     this.#waiting = [];
     this.#options.onFailure(error);
+  }
+
+  #turnAway(requests: readonly Waiting[]): void {
+    this.#stats.pending -= requests.length;
+    for (const { reject } of requests) reject(this.#stopped());
   }
 
   /** Takes no more, and resolves when all that was taken is answered. */
