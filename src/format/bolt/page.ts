@@ -172,13 +172,14 @@ export class Page {
     return this.offset + index - this.start;
   }
 
-  /** A copy with memory of its own. */
-  detach(): Page {
+  /** A copy with memory of its own, or with that of an earlier copy, which is lost then. */
+  detach(copy = new Page()): Page {
     const size = Math.ceil(this.size / 8) * 8;
-    const bytes = new Uint8Array(size);
+    const isRoomy = copy.bytes.length >= size;
+    const bytes = isRoomy ? copy.bytes : new Uint8Array(size);
+    const words = isRoomy ? copy.words : new Uint32Array(bytes.buffer);
     bytes.set(this.bytes.subarray(this.start, this.start + this.size));
-    const copy = new Page();
-    copy.place(bytes, new Uint32Array(bytes.buffer), 0, this.size);
+    copy.place(bytes, words, 0, this.size);
     copy.id = this.id;
     copy.offset = this.offset;
     copy.isInline = this.isInline;

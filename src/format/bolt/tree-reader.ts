@@ -8,7 +8,7 @@ import type { Bucket } from './file.ts';
 import { DEPTH_MAX } from './layout.ts';
 import { CACHE_SIZE, PageCache } from './page-cache.ts';
 import type { PageFile } from './page-file.ts';
-import type { Page } from './page.ts';
+import { Page } from './page.ts';
 import { Slab } from './slab.ts';
 import { LeafWalk } from './walk.ts';
 
@@ -54,18 +54,16 @@ export class TreeReader {
    * not change before the last one was taken.
    */
   *rows(bucket: Bucket, from?: Uint8Array, to?: Uint8Array): Generator<Row, void> {
-    let isFirst = true;
-    for (const leaf of this.#leaves(bucket, from)) {
-      const start = isFirst && from ? leaf.lowerBound(from) : 0;
-      const isLast = to !== undefined && leaf.count > 0 && leaf.compareKey(leaf.count - 1, to) >= 0;
-      const end = isLast ? leaf.lowerBound(to) : leaf.count;
-      for (let i = start; i < end; i++) yield { key: leaf.key(i), value: leaf.value(i) };
-      if (isLast) return;
-      isFirst = false;
-    }
+    yield* rowsOf(this.#leaves(bucket, from), from, to);
   }
 
-  *#leaves(bucket: Bucket, from: Uint8Array | undefined): Generator<Page, void> {
+  /** The same, but a row is gone with the next one: of long runs most of the time goes into getting memory. */
+  *passingRows(bucket: Bucket, from?: Uint8Array, to?: Uint8Array): Generator<Row, void> {
+    yield* rowsOf(this.#leaves(bucket, from, new Page()), from, to);
+  }
+
+  /** Those of a long run are put into `kept`, one after the other, where it is given. */
+  *#leaves(bucket: Bucket, from: Uint8Array | undefined, kept?: Page): Generator<Page, void> {
     let place = this.#leafOf(bucket, from ?? FIRST_KEY);
     yield place.leaf;
     for (let count = 1; count < CACHED_LEAVES && place.next; count++) {
@@ -74,7 +72,8 @@ export class TreeReader {
     }
     if (!place.next) return;
     const walk = new LeafWalk(this.#pages, bucket.root, this.#checker, { from: place.next });
-    for (let leaf = this.#nextOf(walk, bucket); leaf; leaf = this.#nextOf(walk, bucket)) yield leaf.detach();
+    for (let leaf = this.#nextOf(walk, bucket); leaf; leaf = this.#nextOf(walk, bucket))
+      yield leaf.detach(kept);
   }
 
   #nextOf(walk: LeafWalk, { label }: Bucket): Page | undefined {
@@ -117,5 +116,17 @@ export class TreeReader {
     throw new CorruptError('bolt.page.depth', `the tree is deeper than ${DEPTH_MAX} levels at page ${id}`, {
       where: { file, unit: `page ${id}` },
     });
+  }
+}
+
+function* rowsOf(leaves: Iterable<Page>, from?: Uint8Array, to?: Uint8Array): Generator<Row, void> {
+  let isFirst = true;
+  for (const leaf of leaves) {
+    const start = isFirst && from ? leaf.lowerBound(from) : 0;
+    const isLast = to !== undefined && leaf.count > 0 && leaf.compareKey(leaf.count - 1, to) >= 0;
+    const end = isLast ? leaf.lowerBound(to) : leaf.count;
+    for (let i = start; i < end; i++) yield { key: leaf.key(i), value: leaf.value(i) };
+    if (isLast) return;
+    isFirst = false;
   }
 }
