@@ -210,17 +210,14 @@ export class Connection implements CallHost {
     this.#openCalls++;
     this.stats.streams++;
     if (refusal || !method) return this.#refuse(stream, refusal!);
-    const { counts } = method;
     const encoding = headers['grpc-encoding'] as string | undefined;
     const timeout = headers['grpc-timeout'] as string | undefined;
-    const arrival = { stream, path, rawHeaders, timeout, counts, encoding };
+    const arrival = { stream, path, rawHeaders, timeout, encoding };
     if (method.unary) new UnaryCall(this, arrival, method.unary).attach();
     else void new StreamCall(this, arrival).run(method.stream);
   }
 
   #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: Refusal): void {
-    this.#methods.unknown.started++;
-    this.#methods.unknown.end(error.status);
     stream.on('error', () => {});
     stream.on('close', () => this.callClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR));
     if (stream.closed || stream.destroyed) return;

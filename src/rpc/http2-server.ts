@@ -54,7 +54,7 @@ export async function startServer(options: ServerOptions): Promise<RpcServer> {
 
 class Http2Server implements RpcServer {
   readonly ports: number[] = [];
-  readonly stats: ServerStats;
+  readonly stats = new ServerStats();
   readonly #methods: MethodTable;
   readonly #limits: Limits;
   readonly #log: RpcLog | undefined;
@@ -67,7 +67,6 @@ class Http2Server implements RpcServer {
 
   constructor({ methods, http1, limits, log }: ServerOptions) {
     this.#methods = new MethodTable(methods);
-    this.stats = new ServerStats([...this.#methods.counts(), this.#methods.unknown]);
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#log = log;
     const timeouts = {

@@ -13,8 +13,6 @@ interface InboxOptions {
   /** Bytes of whole messages that may wait. */
   unreadBytesMax: number;
   encoding?: string | undefined;
-  /** Told of every message that is handed on. */
-  took?(message: Uint8Array): void;
 }
 
 export class Inbox {
@@ -75,8 +73,7 @@ export class Inbox {
         return;
       }
       this.#receiver = undefined;
-      if (message) this.#options.took?.(message);
-      else this.#assertGoodEnd();
+      if (!message) this.#assertGoodEnd();
       receiver.resolve(message);
     } catch (error) {
       this.#receiver = undefined;

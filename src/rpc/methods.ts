@@ -1,45 +1,20 @@
-/** Finds the handler of a path, and counts what comes of its calls. */
+/** Finds the handler of a path. */
 import type { Methods, StreamHandler, UnaryHandler } from './seam.ts';
-import { RpcError, STATUS, type Status } from './status.ts';
+import { RpcError, STATUS } from './status.ts';
 
-/** Calls of one method so far; message sizes are without framing. */
-export class MethodCounts {
-  readonly path: string;
-  readonly isStream: boolean;
-  started = 0;
-  received = 0;
-  sent = 0;
-  /** Ended calls, by status. */
-  readonly ended: number[] = Object.values(STATUS).map(() => 0);
-
-  constructor(path: string, isStream: boolean) {
-    this.path = path;
-    this.isStream = isStream;
-  }
-
-  end(status: Status): void {
-    this.ended[status]!++;
-  }
-}
-
-export type Method = { counts: MethodCounts } & (
+export type Method =
   | { unary: UnaryHandler; stream?: undefined }
-  | { unary?: undefined; stream: StreamHandler }
-);
+  | { unary?: undefined; stream: StreamHandler };
 
 /** All methods of a server, by path. */
 export class MethodTable {
   readonly #methods = new Map<string, Method>();
   readonly #services = new Set<string>();
-  /** Of calls to paths that nobody serves; one row, since clients choose the paths. */
-  readonly unknown = new MethodCounts('', false);
 
   constructor(services: readonly Methods[]) {
     for (const { unary = {}, stream = {} } of services) {
-      for (const [path, handler] of Object.entries(unary))
-        this.#add(path, { unary: handler, counts: new MethodCounts(path, false) });
-      for (const [path, handler] of Object.entries(stream))
-        this.#add(path, { stream: handler, counts: new MethodCounts(path, true) });
+      for (const [path, handler] of Object.entries(unary)) this.#add(path, { unary: handler });
+      for (const [path, handler] of Object.entries(stream)) this.#add(path, { stream: handler });
     }
   }
 
@@ -50,10 +25,6 @@ export class MethodTable {
 
   get(path: string): Method | undefined {
     return this.#methods.get(path);
-  }
-
-  counts(): MethodCounts[] {
-    return [...this.#methods.values()].map(({ counts }) => counts);
   }
 
   /** Why a path has no method, in grpc-go's words. */

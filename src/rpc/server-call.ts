@@ -8,7 +8,6 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ToolError } from '../errors.ts';
 import { encodeGrpcMessage } from './grpc-message.ts';
 import type { Limits } from './limits.ts';
-import type { MethodCounts } from './methods.ts';
 import type { Call } from './seam.ts';
 import type { ServerStats } from './stats.ts';
 import { RpcError, STATUS, type Status } from './status.ts';
@@ -37,7 +36,6 @@ export interface Arrival {
   rawHeaders: readonly string[];
   timeout: string | undefined;
   encoding: string | undefined;
-  counts: MethodCounts;
 }
 
 const CALL = Symbol('call');
@@ -56,7 +54,6 @@ export abstract class ServerCall implements Call {
   readonly path: string;
   protected readonly host: CallHost;
   protected readonly stream: ServerHttp2Stream;
-  protected readonly counts: MethodCounts;
   protected isOver = false;
   /** The client has sent all it wants to send. */
   protected isHalfClosed = false;
@@ -70,15 +67,13 @@ export abstract class ServerCall implements Call {
   #trailers: Record<string, string> = OK_TRAILERS;
   #hasReset = false;
 
-  constructor(host: CallHost, { stream, path, rawHeaders, timeout, counts }: Arrival) {
+  constructor(host: CallHost, { stream, path, rawHeaders, timeout }: Arrival) {
     this.path = path;
     this.host = host;
     this.stream = stream;
-    this.counts = counts;
     this.#rawHeaders = rawHeaders;
     this.#timeout = timeout;
     this.#began = timeout === undefined ? 0 : performance.now();
-    counts.started++;
   }
 
   /** Begins to listen to the client. */
@@ -133,11 +128,10 @@ export abstract class ServerCall implements Call {
   }
 
   /** Marks the call as over; false when it was already. */
-  protected conclude(status: Status): boolean {
+  protected conclude(): boolean {
     if (this.isOver) return false;
     this.isOver = true;
     if (this.#timer) clearTimeout(this.#timer);
-    this.counts.end(status);
     return true;
   }
 
@@ -159,7 +153,7 @@ export abstract class ServerCall implements Call {
 
   /** Ends the call with a status, behind what was sent before. */
   protected end(status: Status, text: string): void {
-    if (!this.conclude(status) || this.isStreamGone) return;
+    if (!this.conclude() || this.isStreamGone) return;
     if (!this.stream.headersSent) {
       const fields = { ...RESPONSE_HEADERS, ...trailersOf(status, text) };
       this.stream.respond(fields, WITHOUT_BODY);
@@ -182,7 +176,7 @@ export abstract class ServerCall implements Call {
     const reason = new RpcError(STATUS.deadlineExceeded, 'context deadline exceeded');
     if (this.isOver) return;
     if (this.hasQueued()) {
-      this.conclude(reason.status);
+      this.conclude();
       this.#hasReset = true;
       if (!this.isStreamGone) this.stream.close(constants.NGHTTP2_CANCEL);
     } else this.end(reason.status, reason.message);
@@ -207,7 +201,7 @@ export abstract class ServerCall implements Call {
   takeClose(): void {
     const isReset = !this.#hasReset && this.stream.rstCode !== constants.NGHTTP2_NO_ERROR;
     this.host.callClosed(isReset);
-    if (this.conclude(STATUS.cancelled)) this.#abandon(new RpcError(STATUS.cancelled, 'context canceled'));
+    if (this.conclude()) this.#abandon(new RpcError(STATUS.cancelled, 'context canceled'));
   }
 
   sendTrailers(): void {

@@ -1,5 +1,4 @@
-/** What a server has seen: plain numbers that metrics read when they are asked. */
-import type { MethodCounts } from './methods.ts';
+/** What a server has seen of its connections. */
 
 export class ServerStats {
   /** HTTP/2 connections now, and ever. */
@@ -16,13 +15,4 @@ export class ServerStats {
   refused = 0;
   /** Connections ended for what their client did, by the reason. */
   readonly expelled = { pings: 0, resets: 0, silence: 0 };
-  /** Of messages, without framing. */
-  bytesReceived = 0;
-  bytesSent = 0;
-  /** One for each method, and one with an empty path for what nobody serves. */
-  readonly methods: readonly MethodCounts[];
-
-  constructor(methods: readonly MethodCounts[]) {
-    this.methods = methods;
-  }
 }

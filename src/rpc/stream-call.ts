@@ -17,10 +17,6 @@ export class StreamCall extends ServerCall implements Stream {
       messageSizeMax,
       unreadBytesMax,
       encoding,
-      took: ({ length }) => {
-        this.counts.received++;
-        host.stats.bytesReceived += length;
-      },
     });
     this.#outbox = new Outbox(stream, {
       queuedBytesMax,
@@ -48,8 +44,6 @@ export class StreamCall extends ServerCall implements Stream {
 
   send(message: Uint8Array): boolean {
     if (this.isOver || this.isStreamGone) return true;
-    this.counts.sent++;
-    this.host.stats.bytesSent += message.length;
     return this.#outbox.send(message);
   }
 

@@ -51,8 +51,6 @@ export class UnaryCall extends ServerCall {
   #run(request: Uint8Array): void {
     this.#hasRequest = true;
     this.#reader = undefined;
-    this.counts.received++;
-    this.host.stats.bytesReceived += request.length;
     try {
       const reply = this.#handler(request, this);
       if (reply instanceof Uint8Array) this.#reply(reply);
@@ -75,9 +73,7 @@ export class UnaryCall extends ServerCall {
     if (!(message instanceof Uint8Array)) {
       throw new RpcError(STATUS.internal, `${this.path} gave no message`);
     }
-    if (!this.conclude(STATUS.ok) || this.isStreamGone) return;
-    this.counts.sent++;
-    this.host.stats.bytesSent += message.length;
+    if (!this.conclude() || this.isStreamGone) return;
     const { stream } = this;
     stream.respond(RESPONSE_HEADERS, WITH_TRAILERS);
     const pieces = frames([message]);

@@ -196,7 +196,7 @@ describe('a call on the wire', () => {
     assert.equal(stream.headers['grpc-status'], '4');
   });
 
-  test('counts by method and status, and in bytes', async (t) => {
+  test('counts its connections and the calls that are open', async (t) => {
     const other = await serverUnderTest();
     t.after(() => other.end());
     const channel = await other.connect();
@@ -204,12 +204,6 @@ describe('a call on the wire', () => {
     await assert.rejects(channel.unary('/test.Calls/Fail', text('x')));
     await assert.rejects(channel.unary('/no.Service/No', text('x')));
     const { stats } = other.server;
-    const of = (path: string) => stats.methods.find((method) => method.path === path)!;
-    const echo = of('/test.Calls/Echo');
-    assert.deepEqual([echo.started, echo.received, echo.sent, echo.ended[STATUS.ok]], [2, 2, 2, 2]);
-    assert.equal(of('/test.Calls/Fail').ended[STATUS.notFound], 1);
-    assert.equal(of('').ended[STATUS.unimplemented], 1);
-    assert.deepEqual([stats.bytesReceived, stats.bytesSent], [7, 6]);
     await until(() => stats.streams === 0, 'all streams are closed');
     assert.deepEqual([stats.connections, stats.connectionsTotal, stats.resets], [1, 1, 0]);
   });
