@@ -87,7 +87,7 @@ export class MemberCore implements Core {
       raftLog,
       lastIndex: opened.snapshotIndex,
       everyCount: options.snapshotCount,
-      current: () => raftSnapshotOf({ applier, backend, version }, { term, index: this.appliedIndex }),
+      current: (index) => raftSnapshotOf({ applier, backend, version }, { term, index }),
       log,
       onFailure,
     });

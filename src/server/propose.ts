@@ -59,6 +59,13 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+/** Requests that go to the disk together. */
+interface Batch {
+  waiting: readonly Waiting[];
+  /** Index of the first one's entry. */
+  first: number;
+}
+
 /** etcd's gap between committed and applied, from which on it turns requests away. */
 const PENDING_MAX = 5000;
 
@@ -135,43 +142,50 @@ export class Proposer {
     });
   }
 
+  /** While the disk makes one batch durable, the one before is applied and answered. */
   async #run(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting;
-      this.#waiting = [];
-      this.#inFlight = batch.length;
+    let durable: Batch | undefined;
+    while (this.#waiting.length > 0 && this.#failure === undefined) {
+      const batch = this.#append(this.#waiting.splice(0));
+      if (!batch) continue;
+      this.#inFlight = batch.waiting.length;
+      const began = performance.now();
+      const synced = this.#options.log.sync();
+      this.#apply(durable);
+      durable = undefined;
       try {
-        await this.#commit(batch);
-      } finally {
-        this.#inFlight = 0;
+        await synced;
+        durable = batch;
+        this.committedIndex += batch.waiting.length;
+        this.#options.onSync?.(performance.now() - began);
+      } catch (error) {
+        this.#fail(error, batch.waiting);
       }
+      this.#inFlight = 0;
     }
+    this.#apply(durable);
   }
 
-  async #commit(batch: readonly Waiting[]): Promise<void> {
-    const { log, term, onSync } = this.#options;
+  /** Gives undefined when nothing of it was written. */
+  #append(waiting: readonly Waiting[]): Batch | undefined {
+    const { log, term } = this.#options;
     const first = this.committedIndex + 1;
-    const entries = batch.map(({ type, data }, i): EntryInput => ({ type, term, index: first + i, data }));
+    const entries = waiting.map(({ type, data }, i): EntryInput => ({ type, term, index: first + i, data }));
     try {
       // As a one-voter etcd writes it: how far the log is committed goes with the next batch.
       log.append(entries, this.#stored === this.committedIndex ? undefined : this.state);
       this.#stored = this.committedIndex;
+      return { waiting, first };
     } catch (error) {
-      this.#stats.failed += batch.length;
-      this.#stats.pending -= batch.length;
-      for (const { reject } of batch) reject(errorForClient(error));
-      return;
+      this.#stats.failed += waiting.length;
+      this.#stats.pending -= waiting.length;
+      for (const { reject } of waiting) reject(errorForClient(error));
+      return undefined;
     }
-    const began = performance.now();
-    try {
-      await log.sync();
-    } catch (error) {
-      this.#fail(error, batch);
-      return;
-    }
-    onSync?.(performance.now() - began);
-    this.committedIndex += batch.length;
-    for (const [i, waiting] of batch.entries()) this.#apply(waiting, first + i);
+  }
+
+  #apply(batch: Batch | undefined): void {
+    for (const [i, waiting] of batch?.waiting.entries() ?? []) this.#applyOne(waiting, batch!.first + i);
   }
 
   /** What the log must not forget. */
@@ -181,7 +195,7 @@ export class Proposer {
   }
 
   /** What is applied is decoded from what the log holds: a start that replays it does the same. */
-  #apply({ type, data, resolve, reject }: Waiting, index: number): void {
+  #applyOne({ type, data, resolve, reject }: Waiting, index: number): void {
     const { sink, term } = this.#options;
     try {
       const outcome = sink.apply({ index, term, type, data });
