@@ -2,7 +2,6 @@
 import type { KeyTally } from '../store/mvcc/key-values.ts';
 import type { LeaseCounts } from './lessor.ts';
 
-
 /** A condition that limits what the server does. */
 export interface ActiveAlarm {
   memberId: bigint;

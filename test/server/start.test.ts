@@ -159,6 +159,14 @@ test('what cannot be served is refused, and nothing is changed', async (t) => {
   await assertRefused(logless, 'log.start');
 });
 
+test('a cluster whose members had not yet agreed on a version is opened', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  await editRows(dataDir, 'cluster', { clusterVersion: '3.0.0' });
+  const member = await openAt(dataDir);
+  assert.deepEqual([member.version, member.clusterVersion], ['3.6', '3.0.0']);
+  await member.release();
+});
+
 test('authentication that only the log enables is seen', async (t) => {
   const root = scratch(t);
   const dataDir = join(root, 'data');

@@ -59,7 +59,9 @@ export class MountCore implements Core {
   }
 
   propose(request: Input<InternalRaftRequest>): Promise<Applied> {
-    return this.#apply(ENTRY_TYPE.normal, () => internalRaftRequest.encode({ header: { id: 1n }, ...request }));
+    return this.#apply(ENTRY_TYPE.normal, () =>
+      internalRaftRequest.encode({ header: { id: 1n }, ...request }),
+    );
   }
 
   proposeChange(change: Input<ConfChange>): Promise<Applied> {

@@ -179,11 +179,7 @@ function defragmenter(core: Core, { onDefrag, stats }: MaintenanceOptions): () =
 }
 
 /** The state as it is now; what is put later is not in it. */
-async function onView<T>(
-  core: Core,
-  seconds: Histogram,
-  run: (view: DurableView) => Promise<T>,
-): Promise<T> {
+async function onView<T>(core: Core, seconds: Histogram, run: (view: DurableView) => Promise<T>): Promise<T> {
   const began = performance.now();
   const view = await core.backend.openView();
   try {
