@@ -47,12 +47,15 @@ export interface ProposerOptions {
   zeros: 'write' | 'omit';
   /** Told of the failure after which nothing can be written any more. */
   onFailure(error: unknown): void;
+  /** After so long a client is told that its request timed out; whether it was done is then open. */
+  timeoutMs?: number;
   stats?: WriteStats;
   /** Told how long each sync took. */
   onSync?(tookMs: number): void;
 }
 
 interface Waiting {
+  sinceMs: number;
   type: number;
   data: Uint8Array;
   resolve(applied: Applied): void;
@@ -68,11 +71,15 @@ interface Batch {
 
 /** etcd's gap between committed and applied, from which on it turns requests away. */
 const PENDING_MAX = 5000;
+const TIMEOUT_MS = 7000;
+const EXPIRY_INTERVAL_MS = 500;
 
 export class Proposer {
   readonly #options: ProposerOptions;
   #waiting: Waiting[] = [];
-  #inFlight = 0;
+  /** On its way to the disk. */
+  #syncing: readonly Waiting[] = [];
+  #expiry: NodeJS.Timeout | undefined;
   #isScheduled = false;
   #running: Promise<void> | undefined;
   #failure: unknown;
@@ -94,7 +101,7 @@ export class Proposer {
 
   /** Requests that are not answered yet. */
   get pendingCount(): number {
-    return this.#waiting.length + this.#inFlight;
+    return this.#waiting.length + this.#syncing.length;
   }
 
   /** Resolves when the request is durable and applied; a rejection by the state machine is part of the outcome. */
@@ -120,7 +127,8 @@ export class Proposer {
     }
     return new Promise((resolve, reject) => {
       this.#stats.pending++;
-      this.#waiting.push({ type, data, resolve, reject });
+      const waiting = { sinceMs: performance.now(), type, data, resolve, reject };
+      this.#waiting.push(waiting);
       this.#schedule();
     });
   }
@@ -133,6 +141,7 @@ export class Proposer {
   #schedule(): void {
     if (this.#isScheduled || this.#running) return;
     this.#isScheduled = true;
+    this.#expiry ??= setInterval(() => this.#expire(), EXPIRY_INTERVAL_MS).unref();
     setImmediate(() => {
       this.#isScheduled = false;
       this.#running = this.#run().finally(() => {
@@ -142,13 +151,26 @@ export class Proposer {
     });
   }
 
+  /** Tells those who have waited too long; their entries stay where they are. */
+  #expire(): void {
+    const { timeoutMs = TIMEOUT_MS } = this.#options;
+    const limit = performance.now() - timeoutMs;
+    for (const { sinceMs, reject } of [...this.#syncing, ...this.#waiting]) {
+      if (sinceMs > limit) break;
+      reject(new RpcError(STATUS.unavailable, 'etcdserver: request timed out'));
+    }
+    if (this.pendingCount > 0) return;
+    clearInterval(this.#expiry);
+    this.#expiry = undefined;
+  }
+
   /** While the disk makes one batch durable, the one before is applied and answered. */
   async #run(): Promise<void> {
     let durable: Batch | undefined;
     while (this.#waiting.length > 0 && this.#failure === undefined) {
       const batch = this.#append(this.#waiting.splice(0));
       if (!batch) continue;
-      this.#inFlight = batch.waiting.length;
+      this.#syncing = batch.waiting;
       const began = performance.now();
       const synced = this.#options.log.sync();
       this.#apply(durable);
@@ -161,7 +183,7 @@ export class Proposer {
       } catch (error) {
         this.#fail(error, batch.waiting);
       }
-      this.#inFlight = 0;
+      this.#syncing = [];
     }
     this.#apply(durable);
   }
