@@ -22,7 +22,7 @@ export class MethodCounts {
   }
 }
 
-export type Method = { counts: MethodCounts } & (
+export type Method = { counts: MethodCounts; isWaiting: boolean } & (
   | { unary: UnaryHandler; stream?: undefined }
   | { unary?: undefined; stream: StreamHandler }
 );
@@ -34,12 +34,22 @@ export class MethodTable {
   /** Of calls to paths that nobody serves; one row, since clients choose the paths. */
   readonly unknown = new MethodCounts('', false);
 
-  constructor(services: readonly Methods[]) {
+  /** Calls to the paths in `waiting` end when the server begins to close. */
+  constructor(services: readonly Methods[], waiting: readonly string[] = []) {
+    const isWaiting = (path: string): boolean => waiting.includes(path);
     for (const { unary = {}, stream = {} } of services) {
       for (const [path, handler] of Object.entries(unary))
-        this.#add(path, { unary: handler, counts: new MethodCounts(path, false) });
+        this.#add(path, {
+          unary: handler,
+          counts: new MethodCounts(path, false),
+          isWaiting: isWaiting(path),
+        });
       for (const [path, handler] of Object.entries(stream))
-        this.#add(path, { stream: handler, counts: new MethodCounts(path, true) });
+        this.#add(path, {
+          stream: handler,
+          counts: new MethodCounts(path, true),
+          isWaiting: isWaiting(path),
+        });
     }
   }
 

@@ -25,8 +25,8 @@ export interface CallHost {
   readonly limits: Limits;
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
-  /** The call's stream is closed; `isReset` when the client cut it off. */
-  callClosed(isReset: boolean): void;
+  /** The stream of `call` is closed; `isReset` when the client cut it off. */
+  callClosed(isReset: boolean, call: ServerCall): void;
 }
 
 /** A call as HTTP/2 brings it. */
@@ -38,6 +38,8 @@ export interface Arrival {
   timeout: string | undefined;
   encoding: string | undefined;
   counts: MethodCounts;
+  /** Whether it waits for something to happen. */
+  isWaiting: boolean;
 }
 
 const CALL = Symbol('call');
@@ -60,6 +62,7 @@ export abstract class ServerCall implements Call {
   protected isOver = false;
   /** The client has sent all it wants to send. */
   protected isHalfClosed = false;
+  protected readonly isWaiting: boolean;
   readonly #rawHeaders: readonly string[];
   readonly #timeout: string | undefined;
   readonly #began: number;
@@ -70,11 +73,12 @@ export abstract class ServerCall implements Call {
   #trailers: Record<string, string> = OK_TRAILERS;
   #hasReset = false;
 
-  constructor(host: CallHost, { stream, path, rawHeaders, timeout, counts }: Arrival) {
+  constructor(host: CallHost, { stream, path, rawHeaders, timeout, counts, isWaiting }: Arrival) {
     this.path = path;
     this.host = host;
     this.stream = stream;
     this.counts = counts;
+    this.isWaiting = isWaiting;
     this.#rawHeaders = rawHeaders;
     this.#timeout = timeout;
     this.#began = timeout === undefined ? 0 : performance.now();
@@ -177,14 +181,28 @@ export abstract class ServerCall implements Call {
     this.stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
-  /** The handler is told; the client is, if it is still there. */
   expire(): void {
     const reason = new RpcError(STATUS.deadlineExceeded, 'context deadline exceeded');
+    this.#cutOff(reason, constants.NGHTTP2_CANCEL);
+  }
+
+  /** The server is about to close: a call that could hold it up for ever is over. */
+  dismiss(reason: RpcError): void {
+    // Clients in Go try again after this code, and take CANCEL for their own doing.
+    if (this.canDismiss()) this.#cutOff(reason, constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
+  protected canDismiss(): boolean {
+    return this.isWaiting;
+  }
+
+  /** The handler is told; the client is, if it is still there, and by a mere reset if it takes nothing. */
+  #cutOff(reason: RpcError, resetCode: number): void {
     if (this.isOver) return;
     if (this.hasQueued()) {
       this.conclude(reason.status);
       this.#hasReset = true;
-      if (!this.isStreamGone) this.stream.close(constants.NGHTTP2_CANCEL);
+      if (!this.isStreamGone) this.stream.close(resetCode);
     } else this.end(reason.status, reason.message);
     this.#abandon(reason);
   }
@@ -206,7 +224,7 @@ export abstract class ServerCall implements Call {
 
   takeClose(): void {
     const isReset = !this.#hasReset && this.stream.rstCode !== constants.NGHTTP2_NO_ERROR;
-    this.host.callClosed(isReset);
+    this.host.callClosed(isReset, this);
     if (this.conclude(STATUS.cancelled)) this.#abandon(new RpcError(STATUS.cancelled, 'context canceled'));
   }
 

@@ -6,7 +6,7 @@ import { type RpcServer, startServer as startRpc } from '../rpc/http2-server.ts'
 import { deferred } from '../rpc/deferred.ts';
 import type { Limits } from '../rpc/limits.ts';
 import type { Methods } from '../rpc/seam.ts';
-import { STREAM_PATHS, UNARY_PATHS } from './api-paths.ts';
+import { STREAM_PATHS, UNARY_PATHS, WAITING_PATHS } from './api-paths.ts';
 import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
 import { releaseOf } from './emulation.ts';
 import { http1Handler, type HttpHandler, metricsHandler, nothingHandler, startingHandler } from './http.ts';
@@ -145,6 +145,7 @@ class Server implements RunningServer {
     this.#rpc = await startRpc({
       listen: targets,
       methods: measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs }),
+      waiting: WAITING_PATHS,
       http1: config.listenClientHttpUrls.length > 0 ? nothingHandler : http.client,
       limits: limitsOf(config),
       log,
