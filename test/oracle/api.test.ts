@@ -36,11 +36,7 @@ const AREAS: Record<string, number> = {
 
 async function answers(area: string, server: EtcdServer): Promise<string[]> {
   const running = runTool('3.6', 'apicheck', [area, `--endpoint=${server.endpoint}`], { timeoutMs: 90_000 });
-  try {
-    return (await succeeded(running)).stdout.trimEnd().split('\n');
-  } catch (cause) {
-    throw new Error(`${server.label}; its log ends:\n${server.log().slice(-3000)}`, { cause });
-  }
+  return (await succeeded(running)).stdout.trimEnd().split('\n');
 }
 
 interface Difference {
