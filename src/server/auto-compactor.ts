@@ -8,9 +8,9 @@ export type AutoCompaction = { mode: 'revision'; revisions: number } | { mode: '
 
 export interface AutoCompactorOptions {
   retention: AutoCompaction;
-  revision(): number;
+  revision: () => number;
   /** Rejects when the store is not compacted to this revision afterwards. */
-  compact(revision: number): Promise<void>;
+  compact: (revision: number) => Promise<void>;
   log: Log;
 }
 

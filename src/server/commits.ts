@@ -10,9 +10,9 @@ export interface CadenceOptions {
   /** Changes after which a commit begins at once. */
   changesMax: number;
   /** Told of the failure after which the database takes no commit any more. */
-  onFailure(error: unknown): void;
+  onFailure: (error: unknown) => void;
   /** Told how long each commit took. */
-  onCommit?(tookMs: number): void;
+  onCommit?: (tookMs: number) => void;
 }
 
 export class CommitCadence {

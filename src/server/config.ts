@@ -219,13 +219,7 @@ function checkTimes({ heartbeatMs, electionMs }: ServerConfig): void {
   }
 }
 
-/** The least time to live a lease gets, in seconds. etcd v3.6 server/etcdserver/server.go. */
-export function minLeaseTtlSeconds({ heartbeatMs, electionMs }: ServerConfig): number {
-  const electionTicks = Math.floor(electionMs / heartbeatMs);
-  return Math.ceil((Math.floor((3 * electionTicks) / 2) * heartbeatMs) / 1000);
-}
-
-/** How long a request may wait to be committed. etcd v3.6 server/config/config.go `ReqTimeout`. */
+/** How long a client waits for a write, as etcd reckons it: 5 s for the disk, and twice an election. */
 export function requestTimeoutMs({ heartbeatMs, electionMs }: ServerConfig): number {
   return 5000 + 2 * Math.floor(electionMs / heartbeatMs) * heartbeatMs;
 }

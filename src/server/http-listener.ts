@@ -29,6 +29,7 @@ export async function listenHttp(url: string, handler: HttpHandler): Promise<Htt
     server.listen(target, resolve);
   });
   const close = async (graceMs: number): Promise<void> => {
+    if (graceMs === 0) server.closeAllConnections();
     const cut = setTimeout(() => server.closeAllConnections(), graceMs);
     await new Promise<void>((resolve) => {
       server.close(() => resolve());

@@ -30,7 +30,7 @@ export interface MemberCoreOptions {
   commitChangesMax: number;
   requestSizeMax: number;
   /** Told once of what the server cannot go on after. */
-  onFailure(error: unknown): void;
+  onFailure: (error: unknown) => void;
   /** After so long a client is told that its request timed out. */
   requestTimeoutMs: number;
   /** Above it, what was applied counts as slow. */
@@ -162,7 +162,6 @@ export class MemberCore implements Core {
     await this.#compactions.stop();
     this.#cadence.stop();
     await this.#snapshots.stop();
-    if (!this.#hasFailed) this.#opened.log.append([], this.#proposer.state);
     await this.#opened.release();
   }
 }

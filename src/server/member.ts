@@ -16,7 +16,7 @@ interface MemberOptions {
   target: Target & { kind: 'member' };
   stats: Stats;
   /** Told of what the server cannot go on after. */
-  onFailure(error: unknown): void;
+  onFailure: (error: unknown) => void;
 }
 
 /** Throws what `openMember` does; the directory is then as it was. */

@@ -38,7 +38,7 @@ export interface ProposerOptions {
   commit: number;
   memberId: bigint;
   /** Of every request, unique for this member. */
-  nextRequestId(): bigint;
+  nextRequestId: () => bigint;
   /** In bytes, of one encoded request. */
   requestSizeMax: number;
   /** How many may wait before others are turned away. */
@@ -46,20 +46,20 @@ export interface ProposerOptions {
   /** Proto2 zeros, as the emulated etcd writes them. */
   zeros: 'write' | 'omit';
   /** Told of the failure after which nothing can be written any more. */
-  onFailure(error: unknown): void;
+  onFailure: (error: unknown) => void;
   /** After so long a client is told that its request timed out; whether it was done is then open. */
   timeoutMs?: number;
   stats?: WriteStats;
   /** Told how long each sync took. */
-  onSync?(tookMs: number): void;
+  onSync?: (tookMs: number) => void;
 }
 
 interface Waiting {
   sinceMs: number;
   type: number;
   data: Uint8Array;
-  resolve(applied: Applied): void;
-  reject(error: unknown): void;
+  resolve: (applied: Applied) => void;
+  reject: (error: unknown) => void;
 }
 
 /** Requests that go to the disk together. */
@@ -207,7 +207,10 @@ export class Proposer {
   }
 
   #apply(batch: Batch | undefined): void {
-    for (const [i, waiting] of batch?.waiting.entries() ?? []) this.#applyOne(waiting, batch!.first + i);
+    for (const [i, waiting] of batch?.waiting.entries() ?? []) {
+      if (this.#failure === undefined) this.#applyOne(waiting, batch!.first + i);
+      else this.#turnAway([waiting]);
+    }
   }
 
   /** What the log must not forget. */
@@ -225,16 +228,22 @@ export class Proposer {
       this.#stats.pending--;
       resolve({ ...outcome, revision: sink.revisionNow() });
     } catch (error) {
-      this.#fail(error, []);
+      this.#stats.pending--;
       reject(error);
+      this.#fail(error, []);
     }
   }
 
   #fail(error: unknown, batch: readonly Waiting[]): void {
     this.#failure ??= error;
-    for (const { reject } of [...batch, ...this.#waiting]) reject(this.#stopped());
+    this.#turnAway([...batch, ...this.#waiting]);
     this.#waiting = [];
     this.#options.onFailure(error);
+  }
+
+  #turnAway(requests: readonly Waiting[]): void {
+    this.#stats.pending -= requests.length;
+    for (const { reject } of requests) reject(this.#stopped());
   }
 
   /** Takes no more, and resolves when all that was taken is answered. */

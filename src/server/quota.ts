@@ -3,14 +3,6 @@ import { ALARM_ACTION, ALARM_TYPE } from '../format/proto/rpcpb.ts';
 import type { Core } from './core.ts';
 import { etcdError } from './rpc-errors.ts';
 
-/** 2 GiB, which 0 stands for. */
-const DEFAULT_BYTES = 2 * 1024 ** 3;
-
-/** What a flag means: 0 is the default, a negative number no quota. */
-export function quotaOf(flagBytes: number): number {
-  return flagBytes === 0 ? DEFAULT_BYTES : flagBytes;
-}
-
 /** Whether so many bytes more are within a quota; what costs nothing always is. */
 export function hasRoom({ sizeBytes }: { sizeBytes: number }, quotaBytes: number, cost: number): boolean {
   return quotaBytes < 0 || cost === 0 || sizeBytes + cost < quotaBytes;

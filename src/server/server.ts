@@ -88,7 +88,11 @@ class Server implements RunningServer {
 
   async #listenFirst(opening: Promise<Served>): Promise<void> {
     const serving = opening.then((served) => this.#serve(served));
-    this.#opening = serving.catch((error: unknown) => this.#fail(error));
+    this.#opening = serving.catch((error: unknown) => {
+      // Given up before its keys were known.
+      if (this.#context.signal.aborted) void this.stop(0).catch(() => {});
+      else this.#fail(error);
+    });
     const methods = [
       deferred(
         { unary: UNARY_PATHS, stream: STREAM_PATHS },
@@ -183,9 +187,16 @@ class Server implements RunningServer {
   }
 
   async stop(graceMs: number): Promise<void> {
-    if (this.#stopping && this.#rpc && graceMs === 0) void this.#rpc.close({ graceMs });
+    if (this.#stopping && graceMs === 0) void this.#closePorts(graceMs);
     this.#stopping ??= this.#stop(graceMs);
     return this.#stopping;
+  }
+
+  async #closePorts(graceMs: number): Promise<void> {
+    await Promise.all([
+      this.#rpc?.close({ graceMs }),
+      ...this.#listeners.map((listener) => listener.close(graceMs)),
+    ]);
   }
 
   async #stop(graceMs: number): Promise<void> {
@@ -193,10 +204,7 @@ class Server implements RunningServer {
       // What fails early still has ports to close.
       await this.#listening?.catch(() => {});
       if (this.#services) this.#services.health.isServing = false;
-      await Promise.all([
-        this.#rpc?.close({ graceMs }),
-        ...this.#listeners.map((listener) => listener.close(graceMs)),
-      ]);
+      await this.#closePorts(graceMs);
       await this.#opening;
       this.#services?.lessor.stop();
       await this.#served?.stop();

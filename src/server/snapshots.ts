@@ -22,10 +22,10 @@ export interface SnapshotsOptions {
   /** Entries from one to the next. */
   everyCount: number;
   /** What is applied now, up to `index`, as a snapshot. */
-  current(index: number): RaftSnapshot;
+  current: (index: number) => RaftSnapshot;
   log: Log;
   /** Told of the failure after which nothing can be written any more. */
-  onFailure(error: unknown): void;
+  onFailure: (error: unknown) => void;
 }
 
 export class Snapshots {

@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ToolError } from '../../src/errors.ts';
-import {
-  checkConfig,
-  defaultConfig,
-  minLeaseTtlSeconds,
-  requestTimeoutMs,
-  type ServerConfig,
-} from '../../src/server/config.ts';
+import { checkConfig, defaultConfig, type ServerConfig } from '../../src/server/config.ts';
 
 const withChange = (change: Partial<ServerConfig>): ServerConfig => ({ ...defaultConfig(), ...change });
 
@@ -63,12 +57,4 @@ test('what cannot be is refused in the words of etcd', () => {
 test('places to listen: addresses of both kinds, localhost, sockets', () => {
   const listenClientUrls = ['http://0.0.0.0:1', 'http://[::]:1', 'http://localhost:0', 'unix:///run/e.sock'];
   assert.doesNotThrow(() => checkConfig(withChange({ listenClientUrls })));
-});
-
-test('the least TTL and the time limit of requests follow from the election timeout', () => {
-  assert.equal(minLeaseTtlSeconds(defaultConfig()), 2);
-  assert.equal(minLeaseTtlSeconds(withChange({ heartbeatMs: 50, electionMs: 250 })), 1);
-  assert.equal(minLeaseTtlSeconds(withChange({ heartbeatMs: 500, electionMs: 5400 })), 8);
-  assert.equal(requestTimeoutMs(defaultConfig()), 7000);
-  assert.equal(requestTimeoutMs(withChange({ heartbeatMs: 300, electionMs: 1700 })), 8000);
 });

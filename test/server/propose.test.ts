@@ -6,7 +6,7 @@ import { ENTRY_TYPE, type HardState } from '../../src/format/proto/raftpb.ts';
 import { requestOf } from '../../src/format/proto/request.ts';
 import type { EntryInput } from '../../src/format/wal/frames.ts';
 import { Proposer, type ProposerOptions } from '../../src/server/propose.ts';
-import { RpcError, STATUS } from '../../src/rpc/status.ts';
+import { type RpcError, STATUS } from '../../src/rpc/status.ts';
 
 /** A disk whose syncs end when the test says so. */
 class SlowLog {
@@ -68,7 +68,8 @@ test('requests of one turn become one write, and are applied only once it is dur
   assert.deepEqual(applied, []);
   assert.equal(proposer.committedIndex, 10);
   log.syncs[0]!.end();
-  assert.deepEqual(await all, Array(3).fill({ what: 'leaseGrant', revision: 7 }));
+  const answer = { what: 'leaseGrant', revision: 7 };
+  assert.deepEqual(await all, [answer, answer, answer]);
   assert.deepEqual(applied, [11, 12, 13]);
   assert.equal(proposer.appliedIndex, 13);
 });

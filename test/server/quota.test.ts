@@ -2,13 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ALARM_TYPE } from '../../src/format/proto/rpcpb.ts';
 import { STATUS } from '../../src/rpc/status.ts';
-import { admit, hasRoom, quotaOf } from '../../src/server/quota.ts';
+import { admit, hasRoom } from '../../src/server/quota.ts';
 import { MEMBER } from '../store/database-builder.ts';
 import { MemoryCore } from './memory-core.ts';
-
-test('0 stands for 2 GiB, and a negative number for none', () => {
-  assert.deepEqual([quotaOf(0), quotaOf(-1), quotaOf(5)], [2_147_483_648, -1, 5]);
-});
 
 for (const [quota, cost, expected] of [
   [1000, 99, true],

@@ -30,8 +30,7 @@ export interface MountBackendOptions {
 
 export class MountBackend implements DurableBackend {
   readonly #options: MountBackendOptions;
-  /** Resolves when no copy is being made: whoever changes rows waits for it. */
-  settled: Promise<unknown> = Promise.resolve();
+  #copies = new Set<Promise<unknown>>();
 
   constructor(options: MountBackendOptions) {
     this.#options = options;
@@ -48,6 +47,16 @@ export class MountBackend implements DurableBackend {
 
   get pendingCount(): number {
     return 0;
+  }
+
+  /** Whether copies are being made: nobody may change rows meanwhile. */
+  get isCopying(): boolean {
+    return this.#copies.size > 0;
+  }
+
+  /** Resolves when no copy is being made. */
+  async settled(): Promise<void> {
+    while (this.isCopying) await Promise.allSettled(this.#copies);
   }
 
   get(bucket: string, key: Uint8Array): Uint8Array | undefined {
@@ -73,8 +82,8 @@ export class MountBackend implements DurableBackend {
     const { database, isFileWhole } = this.#options;
     if (!isFileWhole()) {
       const copy = this.#copy();
-      this.settled = copy.catch(() => {});
-      return copy;
+      this.#copies.add(copy);
+      return copy.finally(() => this.#copies.delete(copy));
     }
     const source = startOf(new FileSource(database.path), database.bolt.sizeBytes);
     return { source, close: () => source.close() };

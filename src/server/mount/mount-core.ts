@@ -8,7 +8,7 @@ import { type ConfChange, confChange, ENTRY_TYPE } from '../../format/proto/raft
 import { type InternalRaftRequest, internalRaftRequest } from '../../format/proto/rpcpb.ts';
 import type { Applier } from '../../store/apply/applier.ts';
 import type { KeyValues } from '../../store/mvcc/key-values.ts';
-import type { Compactions } from '../compactions.ts';
+import type { Compactions, RunningCompaction } from '../compactions.ts';
 import type { Applied, Core, Identity } from '../core.ts';
 import type { Log } from '../log.ts';
 import { readOnlyError, rpcErrorOf } from '../rpc-errors.ts';
@@ -43,6 +43,7 @@ export class MountCore implements Core {
     this.log = log;
     this.#compactions = compactions;
     this.appliedIndex = applier.consistentIndex;
+    if (compactions && this.keys.pending) void compactions.run(this.#gated(this.keys.pending));
   }
 
   get isReadOnly(): boolean {
@@ -68,15 +69,24 @@ export class MountCore implements Core {
     return this.#apply(ENTRY_TYPE.confChange, () => confChange.encode(change));
   }
 
+  /** Drops nothing while a copy is made. */
+  #gated(compaction: RunningCompaction): RunningCompaction {
+    const { backend } = this;
+    return {
+      revision: compaction.revision,
+      step: () => backend.isCopying || compaction.step(),
+    };
+  }
+
   async #apply(type: number, encode: () => Uint8Array): Promise<Applied> {
     if (!this.#compactions) throw readOnlyError();
     const data = encode();
-    await this.backend.settled;
+    while (this.backend.isCopying) await this.backend.settled();
     const index = ++this.appliedIndex;
     const outcome = this.applier.apply({ index, term: this.term, type, data });
     if (outcome.rejection) throw rpcErrorOf(outcome.rejection);
     const applied = { ...outcome, revision: this.keys.revision };
     if (!outcome.compaction) return applied;
-    return { ...applied, compacted: this.#compactions.run(outcome.compaction) };
+    return { ...applied, compacted: this.#compactions.run(this.#gated(outcome.compaction)) };
   }
 }

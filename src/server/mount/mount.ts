@@ -41,7 +41,7 @@ interface MountOptions {
   config: ServerConfig;
   target: Target & { kind: 'mount' };
   stats: Stats;
-  onFailure(error: unknown): void;
+  onFailure: (error: unknown) => void;
 }
 
 /** What is to be mounted, opened. */
@@ -104,7 +104,6 @@ async function mount(options: MountOptions, mountable: Mountable, context: Serve
     const compactions = scratch && new Compactions({ backend, log, stats: stats.compaction });
     const identity = identityOf(applier, config.name, owner);
     const core = new MountCore({ applier, backend, identity, term: termOf(rows), log, compactions });
-    if (compactions && keys.pending) void compactions.run(keys.pending);
     const took = `${Math.round(performance.now() - began)}ms`;
     log.info({ path: target.path, revision: keys.revision, took }, 'the keys are known');
     return {

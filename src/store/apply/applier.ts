@@ -115,20 +115,6 @@ export class Applier {
     return outcome;
   }
 
-  /** The same for a normal entry whose request is at hand. */
-  applyRequest(point: EntryPoint, request: InternalRaftRequest): Outcome {
-    const outcome = this.#requested(nameOf(request, {}), request);
-    this.#advance(point);
-    return outcome;
-  }
-
-  /** The same for a change of the membership that is at hand. */
-  applyChange(point: EntryPoint, change: ConfChange): Outcome {
-    const outcome = this.#changed(change);
-    this.#advance(point);
-    return outcome;
-  }
-
   #advance({ index, term }: EntryPoint): void {
     this.#backend.put('meta', CONSISTENT_INDEX, encodeIndex(index));
     if (!this.#options.hasTerm || term === this.#term) return;

@@ -31,8 +31,8 @@ export class StateMachine {
 
   /** What became of a request that is at hand, as in a live server. */
   request(request: Request): Outcome {
-    const decoded = internalRaftRequest.decode(internalRaftRequest.encode(request));
-    return this.applier.applyRequest({ index: ++this.#index, term: 3 }, decoded);
+    const data = internalRaftRequest.encode(request);
+    return this.applier.apply({ index: ++this.#index, term: 3, type: ENTRY_TYPE.normal, data });
   }
 
   /** Why it was rejected. */
