@@ -219,7 +219,7 @@ function checkTimes({ heartbeatMs, electionMs }: ServerConfig): void {
   }
 }
 
-/** How long a client waits for a write, as etcd reckons it: 5 s for the disk, and twice an election. */
+/** How long a request may wait to be committed. etcd v3.6 server/config/config.go `ReqTimeout`. */
 export function requestTimeoutMs({ heartbeatMs, electionMs }: ServerConfig): number {
   return 5000 + 2 * Math.floor(electionMs / heartbeatMs) * heartbeatMs;
 }

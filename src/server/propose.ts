@@ -19,6 +19,8 @@ export interface EntryLog {
   append(entries: readonly EntryInput[], state: HardState | undefined): void;
   /** Rejects once and for all when nobody knows what the disk holds. */
   sync(): Promise<void>;
+  /** The same at once, on this thread; false when it cannot. */
+  syncHere(): boolean;
 }
 
 /** What it needs of the state machine. */
@@ -73,6 +75,10 @@ interface Batch {
 const PENDING_MAX = 5000;
 const TIMEOUT_MS = 7000;
 const EXPIRY_INTERVAL_MS = 500;
+/** Below this a sync takes no longer than it takes to have another thread do it. */
+const QUICK_SYNC_MS = 0.4;
+/** Of what is known of syncs, so much is that of the last one. */
+const SYNC_WEIGHT = 0.2;
 
 export class Proposer {
   readonly #options: ProposerOptions;
@@ -90,6 +96,8 @@ export class Proposer {
   /** Last entry that was applied. */
   appliedIndex: number;
   readonly #stats: WriteStats;
+  /** What a sync takes these days. */
+  #syncMs = 1;
 
   constructor(options: ProposerOptions) {
     this.#options = options;
@@ -172,20 +180,32 @@ export class Proposer {
       if (!batch) continue;
       this.#syncing = batch.waiting;
       const began = performance.now();
-      const synced = this.#options.log.sync();
-      this.#apply(durable);
-      durable = undefined;
       try {
+        const synced = this.#startSync(batch);
+        this.#apply(durable);
+        durable = undefined;
         await synced;
         durable = batch;
         this.committedIndex += batch.waiting.length;
-        this.#options.onSync?.(performance.now() - began);
+        this.#tookMs(performance.now() - began);
       } catch (error) {
         this.#fail(error, batch.waiting);
       }
       this.#syncing = [];
     }
     this.#apply(durable);
+  }
+
+  /** One request alone waits less when its sync changes no thread; a disk that stalls must not stall others. */
+  #startSync({ waiting }: Batch): Promise<void> | undefined {
+    const { log } = this.#options;
+    const isAlone = waiting.length === 1 && this.#waiting.length === 0;
+    return isAlone && this.#syncMs < QUICK_SYNC_MS && log.syncHere() ? undefined : log.sync();
+  }
+
+  #tookMs(syncMs: number): void {
+    this.#syncMs += (syncMs - this.#syncMs) * SYNC_WEIGHT;
+    this.#options.onSync?.(syncMs);
   }
 
   /** Gives undefined when nothing of it was written. */

@@ -19,6 +19,14 @@ class SlowLog {
     this.appended.push({ entries, state });
   }
 
+  /** How often it was synced on this thread. */
+  syncsHere = 0;
+
+  syncHere(): boolean {
+    this.syncsHere++;
+    return true;
+  }
+
   sync(): Promise<void> {
     return new Promise((resolve, reject) => this.syncs.push({ end: resolve, fail: reject }));
   }
@@ -203,4 +211,24 @@ test('a batch is applied while the next one is on its way to the disk', async ()
   assert.equal(log.syncs.length, 2);
   log.syncs[1]!.end();
   await second;
+});
+
+test('on a quick disk one request alone is synced without another thread, several are not', async () => {
+  const log = new SlowLog();
+  const { proposer, applied } = proposerOver(log);
+  for (let i = 0; i < 40 && log.syncsHere === 0; i++) {
+    const answer = proposer.propose(lease(1n));
+    await turns(2);
+    log.syncs.at(-1)?.end();
+    await answer;
+  }
+  assert.equal(log.syncsHere, 1);
+  const syncsBefore = log.syncs.length;
+  const both = Promise.all([proposer.propose(lease(1n)), proposer.propose(lease(2n))]);
+  await turns();
+  assert.equal(log.syncsHere, 1);
+  assert.equal(log.syncs.length, syncsBefore + 1);
+  log.syncs.at(-1)!.end();
+  await both;
+  assert.equal(applied.length, proposer.appliedIndex - 10);
 });
