@@ -14,7 +14,7 @@ export interface HttpListener {
   close(graceMs: number): Promise<void>;
 }
 
-/** Throws `io.failed` when the address cannot be had. */
+/** Throws `server.listen` when the address cannot be had. */
 export async function listenHttp(url: string, handler: HttpHandler): Promise<HttpListener> {
   const target = listenTarget(url);
   await removeStaleSocket(target);
@@ -24,7 +24,7 @@ export async function listenHttp(url: string, handler: HttpHandler): Promise<Htt
   );
   await new Promise<void>((resolve, reject) => {
     server.on('error', (cause) => {
-      reject(new ToolError('io.failed', `cannot listen on ${url}: ${cause.message}`, { cause }));
+      reject(new ToolError('server.listen', `cannot listen on ${url}: ${cause.message}`, { cause }));
     });
     server.listen(target, resolve);
   });

@@ -23,7 +23,7 @@ test('a port that is taken is an error', async (t) => {
   await assert.rejects(
     listenHttp(first.url, () => {}),
     (error) =>
-      error instanceof ToolError && error.code === 'io.failed' && error.message.includes('EADDRINUSE'),
+      error instanceof ToolError && error.code === 'server.listen' && error.message.includes('EADDRINUSE'),
   );
 });
 

@@ -7,6 +7,7 @@ import { requestOf } from '../../src/format/proto/request.ts';
 import type { EntryInput } from '../../src/format/wal/frames.ts';
 import { Proposer, type ProposerOptions } from '../../src/server/propose.ts';
 import { type RpcError, STATUS } from '../../src/rpc/status.ts';
+import { WriteStats } from '../../src/server/stats.ts';
 
 /** A disk whose syncs end when the test says so. */
 class SlowLog {
@@ -128,6 +129,32 @@ test('a failed sync is the last one: who waits is told, and nobody else is let i
   await assert.rejects(proposer.propose(lease(3n)), { message: 'etcdserver: server stopped' });
   assert.deepEqual(applied, []);
   assert.deepEqual(failures, [broken]);
+});
+
+test('what cannot be applied is the last that is: those behind it in the batch are turned away', async () => {
+  const log = new SlowLog();
+  const broken = new ToolError('unexpected', 'no such bucket');
+  const applied: number[] = [];
+  const stats = new WriteStats();
+  const { proposer, failures } = proposerOver(log, {
+    stats,
+    sink: {
+      revisionNow: () => 7,
+      apply({ index }) {
+        if (index === 12) throw broken;
+        applied.push(index);
+        return { what: 'leaseGrant' };
+      },
+    },
+  });
+  const all = Promise.allSettled([1n, 2n, 3n].map((ttl) => proposer.propose(lease(ttl))));
+  await turns();
+  log.syncs[0]!.end();
+  const [first, second, third] = await all;
+  assert.equal(first!.status, 'fulfilled');
+  assert.deepEqual(second, { status: 'rejected', reason: broken });
+  assert.ok(third?.status === 'rejected' && third.reason.message === 'etcdserver: server stopped');
+  assert.deepEqual([applied, failures, proposer.appliedIndex, stats.pending], [[11], [broken], 11, 0]);
 });
 
 test('a full disk refuses what it cannot take, and the next one may go through under the same index', async () => {

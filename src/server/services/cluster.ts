@@ -21,7 +21,7 @@ import { CONF_CHANGE_TYPE } from '../../format/proto/raftpb.ts';
 import type { Methods } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
 import type { Core } from '../core.ts';
-import { etcdError } from '../rpc-errors.ts';
+import { etcdError, readOnlyError } from '../rpc-errors.ts';
 import { areMemberUrls } from '../member-urls.ts';
 import { unary } from './method.ts';
 
@@ -42,13 +42,13 @@ export function clusterService(core: Core): Methods {
         if (!areMemberUrls(peerUrls)) throw etcdError('etcdserver: given member URLs are invalid');
         if (membersOf(core).some((member) => member.peerUrls.some((url) => peerUrls.includes(url))))
           throw etcdError('etcdserver: Peer URLs already exists');
-        throw handOver();
+        throw core.isReadOnly ? readOnlyError() : handOver();
       }),
       '/etcdserverpb.Cluster/MemberRemove': unary(
         memberRemoveRequest,
         memberRemoveResponse,
         async ({ id }) => {
-          if (memberOf(core, id)?.isLearner === false) throw lastVoter();
+          if (!core.isReadOnly && memberOf(core, id)?.isLearner === false) throw lastVoter();
           await core.proposeChange({ type: CONF_CHANGE_TYPE.removeNode, nodeId: id });
           return answer();
         },
