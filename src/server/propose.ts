@@ -15,7 +15,7 @@ import { WriteStats } from './stats.ts';
 
 /** What the proposer needs of the log. */
 export interface EntryLog {
-  /** Writes without making durable. Throws when nothing of it counts; the log can go on then. */
+  /** Writes without making durable. Throws when nothing of it counts; after `io.no-space` the log can go on. */
   append(entries: readonly EntryInput[], state: HardState | undefined): void;
   /** Rejects once and for all when nobody knows what the disk holds. */
   sync(): Promise<void>;
@@ -159,7 +159,9 @@ export class Proposer {
     } catch (error) {
       this.#stats.failed += batch.length;
       this.#stats.pending -= batch.length;
-      for (const { reject } of batch) reject(errorForClient(error));
+      // A disk that is full now may not be so later.
+      if (isDiskFull(error)) for (const { reject } of batch) reject(noRoom(error));
+      else this.#fail(error, batch);
       return;
     }
     const began = performance.now();
@@ -210,8 +212,6 @@ export class Proposer {
   }
 }
 
-/** A disk that is full now may not be so later. */
-function errorForClient(error: unknown): unknown {
-  if (!isDiskFull(error)) return error;
-  return new RpcError(STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded', error);
+function noRoom(cause: unknown): RpcError {
+  return new RpcError(STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded', cause);
 }
