@@ -125,6 +125,10 @@ export class MemberCore implements Core {
     return this.#proposer.committedIndex;
   }
 
+  get isDiskFull(): boolean {
+    return this.#cadence.isDiskFull;
+  }
+
   header(revision = this.keys.revision): ResponseHeader {
     const { clusterId, memberId } = this.identity;
     return { clusterId, memberId, revision, raftTerm: this.term };

@@ -15,7 +15,7 @@ import { WriteStats } from './stats.ts';
 
 /** What the proposer needs of the log. */
 export interface EntryLog {
-  /** Writes without making durable. Throws when nothing of it counts; the log can go on then. */
+  /** Writes without making durable. Throws when nothing of it counts; after `io.no-space` the log can go on. */
   append(entries: readonly EntryInput[], state: HardState | undefined): void;
   /** Rejects once and for all when nobody knows what the disk holds. */
   sync(): Promise<void>;
@@ -220,8 +220,11 @@ export class Proposer {
       return { waiting, first };
     } catch (error) {
       this.#stats.failed += waiting.length;
-      this.#stats.pending -= waiting.length;
-      for (const { reject } of waiting) reject(errorForClient(error));
+      // A disk that is full now may not be so later.
+      if (isDiskFull(error)) {
+        this.#stats.pending -= waiting.length;
+        for (const { reject } of waiting) reject(noRoom(error));
+      } else this.#fail(error, waiting);
       return undefined;
     }
   }
@@ -275,8 +278,6 @@ export class Proposer {
   }
 }
 
-/** A disk that is full now may not be so later. */
-function errorForClient(error: unknown): unknown {
-  if (!isDiskFull(error)) return error;
-  return new RpcError(STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded', error);
+function noRoom(cause: unknown): RpcError {
+  return new RpcError(STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded', cause);
 }

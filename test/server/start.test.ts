@@ -12,6 +12,7 @@ import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { realDisk } from '../../src/bytes/disk.ts';
 import { lockExclusive } from '../../src/bytes/lock.ts';
+import { temporaryPath } from '../../src/bytes/replace.ts';
 import { verify } from '../../src/check/verify.ts';
 import { CorruptError, ToolError } from '../../src/errors.ts';
 import { listSegments } from '../../src/format/wal/log.ts';
@@ -279,4 +280,16 @@ test('a flipped bit in the middle of the log is damage', async (t) => {
   disk.write(fd, Uint8Array.of(0x62), 700);
   disk.close(fd);
   await assertRefused(dataDir, 'wal.record.crc');
+});
+
+test('what a killed process had not finished is removed, once the directory is ours', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  const left = temporaryPath(databaseOf(dataDir));
+  writeFileSync(left, 'half a database');
+  const lock = await lockExclusive(databaseOf(dataDir), { timeoutMs: 1 });
+  await assertRefused(dataDir, 'lock.held');
+  lock.release();
+  const member = await openAt(dataDir);
+  assert.equal(existsSync(left), false);
+  await member.release();
 });

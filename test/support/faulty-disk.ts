@@ -163,7 +163,7 @@ function writeHalf(disk: Disk, { fd, bytes, position }: DiskCall): void {
 }
 
 /** What the real disk throws when the system reports `code`. */
-function failureOf({ operation, path, to }: DiskCall, code: string): Error {
+export function failureOf({ operation, path, to }: DiskCall, code: string): Error {
   const system = Object.assign(new Error(`${code}: injected`), { code });
   const name = SYSTEM_NAMES[operation] ?? operation;
   return ioError(system, { operation: name, path: operation === 'link' ? to! : path });
