@@ -10,7 +10,15 @@ import { Channel } from '../../src/client/channel.ts';
 import { compactionRequest } from '../../src/format/proto/rpcpb.ts';
 import { randomFor, seedOfRun } from '../support/mutate.ts';
 import { scratch } from '../support/scratch.ts';
-import { assertSound, flagsAt, lost, readAll, serveInChild, type ServedChild, Writer } from '../support/served.ts';
+import {
+  assertSound,
+  flagsAt,
+  lost,
+  readAll,
+  serveInChild,
+  type ServedChild,
+  Writer,
+} from '../support/served.ts';
 
 const SEED = seedOfRun();
 const KILLS = 24;
@@ -93,25 +101,29 @@ const call = async (endpoint: string, path: string, request: Uint8Array): Promis
 describe('killed', () => {
   process.stdout.write(`ETCDKIT_SEED=${SEED}\n`);
 
-  test(`${KILLS} times under load, with a raft snapshot every 50 entries`, { timeout: 180_000 }, async (t) => {
-    const random = randomFor(SEED, 1);
-    const dataDir = join(scratch(t), 'data');
-    const flags = ['--snapshot-count=50', '--max-wals=2', '--max-snapshots=2'];
-    const load = new Load();
-    let served = await serveInChild(t, flagsAt(dataDir, ...flags));
-    for (let i = 0; i < KILLS; i++) {
-      await load.begin(served.endpoint);
-      await pause(20 + random.below(500));
+  test(
+    `${KILLS} times under load, with a raft snapshot every 50 entries`,
+    { timeout: 180_000 },
+    async (t) => {
+      const random = randomFor(SEED, 1);
+      const dataDir = join(scratch(t), 'data');
+      const flags = ['--snapshot-count=50', '--max-wals=2', '--max-snapshots=2'];
+      const load = new Load();
+      let served = await serveInChild(t, flagsAt(dataDir, ...flags));
+      for (let i = 0; i < KILLS; i++) {
+        await load.begin(served.endpoint);
+        await pause(20 + random.below(500));
+        await kill(served);
+        await load.end();
+        served = await restart(t, dataDir, load, flags);
+      }
       await kill(served);
-      await load.end();
-      served = await restart(t, dataDir, load, flags);
-    }
-    await kill(served);
-    assert.ok(load.acknowledged.size > KILLS * 10, `${load.acknowledged.size}`);
-    assert.ok(readdirSync(join(dataDir, 'member/snap')).some((name) => name.endsWith('.snap')));
-    await finish(t, dataDir, load);
-    t.diagnostic(`${load.acknowledged.size} acknowledged puts, ${KILLS + 1} kills`);
-  });
+      assert.ok(load.acknowledged.size > KILLS * 10, `${load.acknowledged.size}`);
+      assert.ok(readdirSync(join(dataDir, 'member/snap')).some((name) => name.endsWith('.snap')));
+      await finish(t, dataDir, load);
+      t.diagnostic(`${load.acknowledged.size} acknowledged puts, ${KILLS + 1} kills`);
+    },
+  );
 
   for (const [name, path, requestAt] of [
     ['during defrag', '/etcdserverpb.Maintenance/Defragment', () => new Uint8Array()],
@@ -149,7 +161,8 @@ describe('killed', () => {
       const dataDir = join(root, `${i}`);
       const starting = serveInChild(t, flagsAt(dataDir), { isWaited: false });
       const { child, ended } = await starting;
-      for (let wait = 0; !existsSync(dataDir) && child.exitCode === null && wait < 5000; wait++) await pause(1);
+      for (let wait = 0; !existsSync(dataDir) && child.exitCode === null && wait < 5000; wait++)
+        await pause(1);
       // The first half millisecond decides as much as the rest.
       const until = performance.now() + random.below(40) / (random.chance(0.5) ? 10 : 1);
       while (performance.now() < until);

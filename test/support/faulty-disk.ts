@@ -48,7 +48,14 @@ interface WatchOptions {
 
 /** The real disk, but that nothing is waited for: for tests that no power cut ends. */
 export function hastyDisk(): Disk {
-  return { ...realDisk(), sync() {}, dataSync() {}, async startSync() {}, async startDataSync() {}, syncDirectory() {} };
+  return {
+    ...realDisk(),
+    sync() {},
+    dataSync() {},
+    async startSync() {},
+    async startDataSync() {},
+    syncDirectory() {},
+  };
 }
 
 /** A disk whose every operation goes through `around`. */
