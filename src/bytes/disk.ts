@@ -15,6 +15,8 @@ export interface Disk {
   write(fd: number, bytes: Uint8Array, position: number): void;
   truncate(fd: number, sizeBytes: number): void;
   sync(fd: number): void;
+  /** The content alone, and what it takes to read it. */
+  dataSync(fd: number): void;
   /** The same on another thread; `fd` must not be closed until it is done. */
   startSync(fd: number): Promise<void>;
   /** The same without times: what was written, and the size it takes to find it again. */
@@ -90,6 +92,7 @@ export function realDisk(): Disk {
     startSync: (fd) => later('fsync', fd, syncLater),
     startDataSync: (fd) => later('fdatasync', fd, dataSyncLater),
     sync: (fd) => attempt('fsync', nameOf(fd), () => fs.fsyncSync(fd)),
+    dataSync: (fd) => attempt('fdatasync', nameOf(fd), () => fs.fdatasyncSync(fd)),
     close(fd) {
       attempt('close', nameOf(fd), () => fs.closeSync(fd));
       paths.delete(fd);

@@ -13,6 +13,13 @@ export function temporaryPath(path: string): string {
   return join(dirname(path), `.${basename(path)}.etcdkit-${process.pid}-${randomBytes(4).toString('hex')}`);
 }
 
+const TEMPORARY_NAME = /^\..+\.etcdkit-\d+-[0-9a-f]{8}$/;
+
+/** Whether a name is one that {@link temporaryPath} makes: what has it was not finished. */
+export function isTemporaryName(name: string): boolean {
+  return TEMPORARY_NAME.test(name);
+}
+
 interface StageOptions {
   mode?: number;
   owner?: Owner | undefined;

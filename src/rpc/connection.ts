@@ -15,7 +15,7 @@ import type { Limits } from './limits.ts';
 import type { MethodTable } from './methods.ts';
 import { PingPolicy } from './ping-policy.ts';
 import { ResetBudget } from './reset-budget.ts';
-import { type CallHost, RESPONSE_HEADERS, type RpcLog } from './server-call.ts';
+import { type CallHost, RESPONSE_HEADERS, type RpcLog, type ServerCall } from './server-call.ts';
 import type { ServerStats } from './stats.ts';
 import { RpcError, STATUS } from './status.ts';
 import { StreamCall } from './stream-call.ts';
@@ -30,9 +30,9 @@ const CONTENT_TYPE = /^application\/grpc(?:[+;]|$)/;
 /** Cancelled calls, not long ago, that make it worth asking whether the connection still answers. */
 const SUSPICIOUS_RESETS = 50;
 const SUSPICION_TIMEOUT_MAX_MS = 5000;
-/** What a session that ended gets to send its last frames, and an ending one to hear of it. */
 /** Of the frame. */
 const PING_ANSWER_SIZE = 17;
+/** What a session that ended gets to send its last frames, and an ending one to hear of it. */
 const LINGER_MS = 1000;
 
 type Headers = Record<string, string | string[] | undefined>;
@@ -66,6 +66,8 @@ export class Connection implements CallHost {
   readonly #resets: ResetBudget;
   readonly #beganMs = performance.now();
   #openCalls = 0;
+  readonly #calls = new Set<ServerCall>();
+  #isLeaving = false;
   /** Bytes sent when the last ping came. */
   #writtenAtPing = 0;
   #hasSettings = false;
@@ -116,13 +118,21 @@ export class Connection implements CallHost {
     if (!this.#session.closed) this.#session.close();
   }
 
+  /** As `drain`, but calls that wait for something to happen, or for their own request, end now. */
+  leave(): void {
+    this.#isLeaving = true;
+    for (const call of this.#calls) call.dismiss(stopped());
+    this.drain();
+  }
+
   /** Ends the connection and all its calls. */
   destroy(): void {
     this.#session.destroy();
     this.#socket.destroy();
   }
 
-  callClosed(isReset: boolean): void {
+  callClosed(isReset: boolean, call?: ServerCall): void {
+    if (call) this.#calls.delete(call);
     this.#openCalls--;
     this.stats.streams--;
     if (!isReset || this.#session.destroyed) return;
@@ -210,11 +220,20 @@ export class Connection implements CallHost {
     this.#openCalls++;
     this.stats.streams++;
     if (refusal || !method) return this.#refuse(stream, refusal!);
+    const { isWaiting } = method;
+    if (isWaiting && this.#isLeaving) return this.#refuse(stream, { error: stopped() });
     const encoding = headers['grpc-encoding'] as string | undefined;
     const timeout = headers['grpc-timeout'] as string | undefined;
-    const arrival = { stream, path, rawHeaders, timeout, encoding };
-    if (method.unary) new UnaryCall(this, arrival, method.unary).attach();
-    else void new StreamCall(this, arrival).run(method.stream);
+    const arrival = { stream, path, rawHeaders, timeout, encoding, isWaiting };
+    if (method.unary) {
+      const call = new UnaryCall(this, arrival, method.unary);
+      this.#calls.add(call);
+      call.attach();
+    } else {
+      const call = new StreamCall(this, arrival);
+      this.#calls.add(call);
+      void call.run(method.stream);
+    }
   }
 
   #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: Refusal): void {
@@ -234,6 +253,8 @@ export class Connection implements CallHost {
     });
   }
 }
+
+const stopped = (): RpcError => new RpcError(STATUS.unavailable, 'etcdserver: server stopped');
 
 interface Refusal {
   error: RpcError;

@@ -21,6 +21,11 @@ export interface ServerOptions {
   /** One port, or several. Port 0 takes a free one. */
   listen: Listen | readonly Listen[];
   methods: readonly Methods[];
+  /**
+   * Paths of methods that wait for something to happen, maybe for ever: a server that closes ends their calls at once,
+   * as UNAVAILABLE, so that clients go elsewhere. Other calls run to their end.
+   */
+  waiting?: readonly string[];
   /** Answers what comes as HTTP/1.1. */
   http1: (request: IncomingMessage, response: ServerResponse) => void;
   limits?: Partial<Limits>;
@@ -34,7 +39,7 @@ export interface RpcServer {
   /** Serves a connection that was accepted elsewhere, such as one under TLS. */
   accept(socket: Socket): void;
   /**
-   * Takes no more connections or calls, and waits for the open ones. What is left after `graceMs` is cut off, so that
+   * Takes no more connections or calls, ends those that wait for something, and lets the others finish. What is left after `graceMs` is cut off, so that
    * a later call with 0 ends the server at once.
    */
   close(options: { graceMs: number }): Promise<void>;
@@ -65,8 +70,8 @@ class Http2Server implements RpcServer {
   #closeAtMs = Number.POSITIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
-  constructor({ methods, http1, limits, log }: ServerOptions) {
-    this.#methods = new MethodTable(methods);
+  constructor({ methods, waiting, http1, limits, log }: ServerOptions) {
+    this.#methods = new MethodTable(methods, waiting);
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#log = log;
     const timeouts = {
@@ -148,7 +153,7 @@ class Http2Server implements RpcServer {
     for (const port of this.#listeners) port.close();
     // Stops its watch for slow requests; what is open it does not wait for, since it never listened.
     this.#http1.close();
-    for (const connection of this.#connections) connection.drain();
+    for (const connection of this.#connections) connection.leave();
     const isDone = (): boolean => this.#connections.size === 0 && this.stats.http1 === 0;
     while (!isDone() && performance.now() < this.#closeAtMs) {
       this.#http1.closeIdleConnections();

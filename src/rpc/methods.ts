@@ -2,19 +2,30 @@
 import type { Methods, StreamHandler, UnaryHandler } from './seam.ts';
 import { RpcError, STATUS } from './status.ts';
 
-export type Method =
+export type Method = { isWaiting: boolean } & (
   | { unary: UnaryHandler; stream?: undefined }
-  | { unary?: undefined; stream: StreamHandler };
+  | { unary?: undefined; stream: StreamHandler }
+);
 
 /** All methods of a server, by path. */
 export class MethodTable {
   readonly #methods = new Map<string, Method>();
   readonly #services = new Set<string>();
 
-  constructor(services: readonly Methods[]) {
+  /** Calls to the paths in `waiting` end when the server begins to close. */
+  constructor(services: readonly Methods[], waiting: readonly string[] = []) {
+    const isWaiting = (path: string): boolean => waiting.includes(path);
     for (const { unary = {}, stream = {} } of services) {
-      for (const [path, handler] of Object.entries(unary)) this.#add(path, { unary: handler });
-      for (const [path, handler] of Object.entries(stream)) this.#add(path, { stream: handler });
+      for (const [path, handler] of Object.entries(unary))
+        this.#add(path, {
+          unary: handler,
+          isWaiting: isWaiting(path),
+        });
+      for (const [path, handler] of Object.entries(stream))
+        this.#add(path, {
+          stream: handler,
+          isWaiting: isWaiting(path),
+        });
     }
   }
 

@@ -24,8 +24,8 @@ export interface CallHost {
   readonly limits: Limits;
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
-  /** The call's stream is closed; `isReset` when the client cut it off. */
-  callClosed(isReset: boolean): void;
+  /** The stream of `call` is closed; `isReset` when the client cut it off. */
+  callClosed(isReset: boolean, call: ServerCall): void;
 }
 
 /** A call as HTTP/2 brings it. */
@@ -36,6 +36,8 @@ export interface Arrival {
   rawHeaders: readonly string[];
   timeout: string | undefined;
   encoding: string | undefined;
+  /** Whether it waits for something to happen. */
+  isWaiting: boolean;
 }
 
 const CALL = Symbol('call');
@@ -57,6 +59,7 @@ export abstract class ServerCall implements Call {
   protected isOver = false;
   /** The client has sent all it wants to send. */
   protected isHalfClosed = false;
+  protected readonly isWaiting: boolean;
   readonly #rawHeaders: readonly string[];
   readonly #timeout: string | undefined;
   readonly #began: number;
@@ -67,10 +70,11 @@ export abstract class ServerCall implements Call {
   #trailers: Record<string, string> = OK_TRAILERS;
   #hasReset = false;
 
-  constructor(host: CallHost, { stream, path, rawHeaders, timeout }: Arrival) {
+  constructor(host: CallHost, { stream, path, rawHeaders, timeout, isWaiting }: Arrival) {
     this.path = path;
     this.host = host;
     this.stream = stream;
+    this.isWaiting = isWaiting;
     this.#rawHeaders = rawHeaders;
     this.#timeout = timeout;
     this.#began = timeout === undefined ? 0 : performance.now();
@@ -171,14 +175,28 @@ export abstract class ServerCall implements Call {
     this.stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
-  /** The handler is told; the client is, if it is still there. */
   expire(): void {
     const reason = new RpcError(STATUS.deadlineExceeded, 'context deadline exceeded');
+    this.#cutOff(reason, constants.NGHTTP2_CANCEL);
+  }
+
+  /** The server is about to close: a call that could hold it up for ever is over. */
+  dismiss(reason: RpcError): void {
+    // Clients in Go try again after this code, and take CANCEL for their own doing.
+    if (this.canDismiss()) this.#cutOff(reason, constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
+  protected canDismiss(): boolean {
+    return this.isWaiting;
+  }
+
+  /** The handler is told; the client is, if it is still there, and by a mere reset if it takes nothing. */
+  #cutOff(reason: RpcError, resetCode: number): void {
     if (this.isOver) return;
     if (this.hasQueued()) {
       this.conclude();
       this.#hasReset = true;
-      if (!this.isStreamGone) this.stream.close(constants.NGHTTP2_CANCEL);
+      if (!this.isStreamGone) this.stream.close(resetCode);
     } else this.end(reason.status, reason.message);
     this.#abandon(reason);
   }
@@ -200,7 +218,7 @@ export abstract class ServerCall implements Call {
 
   takeClose(): void {
     const isReset = !this.#hasReset && this.stream.rstCode !== constants.NGHTTP2_NO_ERROR;
-    this.host.callClosed(isReset);
+    this.host.callClosed(isReset, this);
     if (this.conclude()) this.#abandon(new RpcError(STATUS.cancelled, 'context canceled'));
   }
 

@@ -48,6 +48,11 @@ export class UnaryCall extends ServerCall {
     return false;
   }
 
+  /** Without a request nothing was done for it, so that it may be tried elsewhere. */
+  protected override canDismiss(): boolean {
+    return super.canDismiss() || !this.#hasRequest;
+  }
+
   #run(request: Uint8Array): void {
     this.#hasRequest = true;
     this.#reader = undefined;

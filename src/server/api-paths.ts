@@ -1,4 +1,4 @@
-/** Paths of all methods that are served, by how they are called: what answers before the services are there. */
+/** Paths of all methods that are served, by how they are called, and how long that may take. */
 
 export const UNARY_PATHS: readonly string[] = [
   ...['Range', 'Put', 'DeleteRange', 'Txn', 'Compact'].map((method) => `/etcdserverpb.KV/${method}`),
@@ -20,6 +20,16 @@ export const STREAM_PATHS: readonly string[] = [
   '/etcdserverpb.Watch/Watch',
   '/etcdserverpb.Lease/LeaseKeepAlive',
   '/etcdserverpb.Maintenance/Snapshot',
+  '/v3electionpb.Election/Observe',
+  '/grpc.health.v1.Health/Watch',
+];
+
+/** Of both, those that wait for something to happen, maybe for ever. */
+export const WAITING_PATHS: readonly string[] = [
+  '/etcdserverpb.Watch/Watch',
+  '/etcdserverpb.Lease/LeaseKeepAlive',
+  '/v3lockpb.Lock/Lock',
+  '/v3electionpb.Election/Campaign',
   '/v3electionpb.Election/Observe',
   '/grpc.health.v1.Health/Watch',
 ];

@@ -21,6 +21,8 @@ export class CommitCadence {
   #timer: NodeJS.Timeout | undefined;
   #isCommitting = false;
   #isStopped = false;
+  /** The last commit found no room on the disk; the next ones try again. */
+  isDiskFull = false;
 
   constructor(backend: DurableBackend, options: CadenceOptions) {
     this.#backend = backend;
@@ -43,10 +45,12 @@ export class CommitCadence {
     const began = performance.now();
     try {
       await this.#backend.commit();
+      this.isDiskFull = false;
       this.#options.onCommit?.(performance.now() - began);
     } catch (error) {
       // What a full disk refused stays in memory, and is in the log: the next commit tries again.
-      if (!isDiskFull(error)) this.#options.onFailure(error);
+      this.isDiskFull = isDiskFull(error);
+      if (!this.isDiskFull) this.#options.onFailure(error);
     } finally {
       this.#isCommitting = false;
       this.changed();

@@ -6,15 +6,8 @@
 import type { Disk } from '../bytes/disk.ts';
 import { UnsupportedError, UsageError } from '../errors.ts';
 import { addressOf } from '../format/urls.ts';
+import type { Log } from './log.ts';
 import { DEFAULT_CLUSTER, DEFAULT_NAME, DEFAULT_PEER_URLS, DEFAULT_TOKEN } from '../store/cluster-plan.ts';
-
-/** Lines that operators read; pino's loggers fit. Fields first, then the message. */
-export interface ServerLog {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
 
 /** The versions of etcd whose encodings and answers the server can have. */
 export const EMULATED_VERSIONS = ['3.5', '3.6', '3.7'] as const;
@@ -103,7 +96,7 @@ export interface ServerConfig {
 
 /** What a server may use of the world besides its configuration. */
 export interface ServerContext {
-  log: ServerLog;
+  log: Log;
   disk: Disk;
   /** Aborted when the start is to be given up. */
   signal: AbortSignal;
@@ -217,4 +210,9 @@ function checkTimes({ heartbeatMs, electionMs }: ServerConfig): void {
       `--election-timeout[${electionMs}ms] is too long, and should be set less than ${ELECTION_MS_MAX}ms`,
     );
   }
+}
+
+/** How long a request may wait to be committed. etcd v3.6 server/config/config.go `ReqTimeout`. */
+export function requestTimeoutMs({ heartbeatMs, electionMs }: ServerConfig): number {
+  return 5000 + 2 * Math.floor(electionMs / heartbeatMs) * heartbeatMs;
 }

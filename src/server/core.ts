@@ -35,6 +35,8 @@ export interface Core {
   readonly committedIndex: number;
   /** A mount, where nothing can be changed. */
   readonly isReadOnly: boolean;
+  /** The disk had no room for the database when that was last written. */
+  readonly isDiskFull?: boolean;
   readonly log: Log;
   /** With the revision of the store, or the one given. */
   header(revision?: number): ResponseHeader;

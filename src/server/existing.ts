@@ -10,8 +10,10 @@ import { Applier } from '../store/apply/applier.ts';
 import { Users } from '../store/apply/users.ts';
 import type { DurableBackend } from '../store/backend/backend.ts';
 import { KeyValues } from '../store/mvcc/key-values.ts';
-import { compareVersions, knownVersion, type Version } from '../store/schema/buckets.ts';
+import { compareVersions, knownVersion, type Version, VERSIONS } from '../store/schema/buckets.ts';
+import { parseVersion } from '../store/schema/migrate.ts';
 import { schemaVersionOf } from '../store/schema/state.ts';
+import { isNewer } from '../store/upgrade.ts';
 import { repairLog } from './log-repair.ts';
 import type { MemberFiles } from './member-files.ts';
 import type { OpenMemberOptions, StartedMember } from './member-options.ts';
@@ -20,6 +22,8 @@ import { confStateOf } from './membership.ts';
 import { applyOwn, batchOf, NO_OP, type OwnBatch, OwnEntries } from './own-entries.ts';
 import { RaftLog } from './raft-log.ts';
 import { RequestIds } from './request-ids.ts';
+
+const NEWEST = parseVersion(VERSIONS.at(-1)!)!;
 
 /** Throws `server.auth`, `log.start` or a version that is not known; the directory is as it was then. */
 export function assertUsable({ schema, tail, paths }: MemberFiles): void {
@@ -36,7 +40,8 @@ export function assertUsable({ schema, tail, paths }: MemberFiles): void {
     );
   }
   for (const text of [schema?.storageVersion, schema?.clusterVersion]) {
-    if (text === undefined || knownVersion(text)) continue;
+    // An older one is known well enough: a cluster of several is of 3.0 until its members have spoken.
+    if (text === undefined || !isNewer(text, NEWEST)) continue;
     throw new UnsupportedError(
       'schema.version',
       `the directory is of version ${text}, which this build does not know`,

@@ -4,7 +4,7 @@
  * body that is of use; what comes is thrown away, and much of it ends the connection.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ServerLog } from './config.ts';
+import type { Log } from './log.ts';
 import { checksOf, type HealthCheck, readHealth, runChecks } from './health.ts';
 import type { Metrics } from './metrics.ts';
 import type { ServerView } from './server-view.ts';
@@ -17,7 +17,7 @@ export interface HttpOptions {
   view: ServerView;
   metrics: Metrics;
   stats: HealthStats;
-  log: ServerLog;
+  log: Log;
   /** Host names that requests may name; `*` stands for all. */
   hostWhitelist: readonly string[];
   /** Origins that browsers may ask from; `*` stands for all. */
@@ -97,7 +97,7 @@ function route(
   routes: ReadonlyMap<string, Route>,
   request: IncomingMessage,
   response: ServerResponse,
-  log: ServerLog,
+  log: Log,
 ): void {
   takeBody(request, response);
   const [path = '', query = ''] = (request.url ?? '').split('?', 2);
@@ -139,7 +139,7 @@ function fail(
 }
 
 /** Answers what is no GET; gives whether it was one. */
-function isGet({ request, response, path }: Exchange, log?: ServerLog): boolean {
+function isGet({ request, response, path }: Exchange, log?: Log): boolean {
   if (request.method === 'GET') return true;
   fail(response, 405, 'Method Not Allowed', { allow: 'GET' });
   log?.warn({ path, 'status-code': 405 }, 'Health request error');
@@ -206,7 +206,7 @@ function isAllowedHost(request: IncomingMessage, { hostWhitelist }: HttpOptions)
   return hostWhitelist.length === 0 || hostWhitelist.includes('*') || hostWhitelist.includes(hostOf(request));
 }
 
-function rejectHost(request: IncomingMessage, response: ServerResponse, log: ServerLog): void {
+function rejectHost(request: IncomingMessage, response: ServerResponse, log: Log): void {
   takeBody(request, response);
   const host = hostOf(request);
   log.warn({ host }, 'rejecting HTTP request to prevent DNS rebinding attacks');

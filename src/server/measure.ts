@@ -5,7 +5,7 @@
  */
 import type { Call, Methods, Stream, StreamHandler, UnaryHandler } from '../rpc/seam.ts';
 import { RpcError, STATUS } from '../rpc/status.ts';
-import type { ServerLog } from './config.ts';
+import type { Log } from './log.ts';
 import { Histogram } from './histogram.ts';
 
 type CallType = 'unary' | 'client_stream' | 'server_stream' | 'bidi_stream';
@@ -49,7 +49,7 @@ export class CallStats {
 
 export interface MeasureOptions {
   stats: CallStats;
-  log: ServerLog;
+  log: Log;
   /** Unary calls that take longer are logged. */
   warningMs: number;
   /** Milliseconds on a clock that only goes forward. */
@@ -82,7 +82,7 @@ interface Slow {
 
 class Meter {
   readonly #stats: CallStats;
-  readonly #log: ServerLog;
+  readonly #log: Log;
   readonly #warningMs: number;
   readonly #now: () => number;
   /** The version of the last call and its counts: most clients are of one. */

@@ -31,6 +31,8 @@ export interface MemberCoreOptions {
   requestSizeMax: number;
   /** Told once of what the server cannot go on after. */
   onFailure: (error: unknown) => void;
+  /** After so long a client is told that its request timed out. */
+  requestTimeoutMs: number;
   /** Above it, what was applied counts as slow. */
   warningApplyMs: number;
   stats: Stats;
@@ -87,7 +89,7 @@ export class MemberCore implements Core {
       raftLog,
       lastIndex: opened.snapshotIndex,
       everyCount: options.snapshotCount,
-      current: () => raftSnapshotOf({ applier, backend, version }, { term, index: this.appliedIndex }),
+      current: (index) => raftSnapshotOf({ applier, backend, version }, { term, index }),
       log,
       onFailure,
     });
@@ -103,6 +105,7 @@ export class MemberCore implements Core {
       memberId: identity.memberId,
       nextRequestId: () => opened.requestIds.next(),
       requestSizeMax: options.requestSizeMax,
+      timeoutMs: options.requestTimeoutMs,
       zeros: zerosOf(version),
       onFailure,
       stats: stats.writes,
@@ -122,6 +125,10 @@ export class MemberCore implements Core {
     return this.#proposer.committedIndex;
   }
 
+  get isDiskFull(): boolean {
+    return this.#cadence.isDiskFull;
+  }
+
   header(revision = this.keys.revision): ResponseHeader {
     const { clusterId, memberId } = this.identity;
     return { clusterId, memberId, revision, raftTerm: this.term };
@@ -139,11 +146,18 @@ export class MemberCore implements Core {
   #apply(entry: CommittedEntry): Omit<Applied, 'revision'> {
     const began = performance.now();
     const outcome = this.applier.apply(entry);
-    if (performance.now() - began > this.#warningApplyMs) this.#stats.writes.slowApplies++;
+    const tookMs = performance.now() - began;
+    if (tookMs > this.#warningApplyMs) this.#tellSlow(outcome.what, tookMs);
     this.#cadence.changed();
     this.#snapshots.applied(entry.index);
     if (!outcome.compaction) return outcome;
     return { ...outcome, compacted: this.#compactions.run(outcome.compaction) };
+  }
+
+  #tellSlow(request: string, tookMs: number): void {
+    this.#stats.writes.slowApplies++;
+    const [took, expected] = [tookMs, this.#warningApplyMs].map((ms) => `${Math.round(ms)}ms`);
+    this.log.warn({ took, 'expected-duration': expected, request }, 'apply request took too long');
   }
 
   /** Answers what was taken, commits, closes, and lets go of the directory. */

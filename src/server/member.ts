@@ -2,7 +2,7 @@
 import { Pacer } from '../bytes/pacer.ts';
 import type { Version } from '../store/schema/buckets.ts';
 import { AutoCompactor } from './auto-compactor.ts';
-import type { ServerConfig, ServerContext, Target } from './config.ts';
+import { requestTimeoutMs, type ServerConfig, type ServerContext, type Target } from './config.ts';
 import { planFirstMember } from './first-member.ts';
 import { shortestTtl } from './lessor.ts';
 import { MemberCore } from './member-core.ts';
@@ -49,6 +49,7 @@ export async function startMember(options: MemberOptions, context: ServerContext
     commitIntervalMs: config.backendBatchIntervalMs,
     commitChangesMax: config.backendBatchLimit,
     requestSizeMax: config.requestBytesMax,
+    requestTimeoutMs: requestTimeoutMs(config),
     warningApplyMs: config.warningApplyMs,
     onFailure: options.onFailure,
   });

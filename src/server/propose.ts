@@ -15,10 +15,12 @@ import { WriteStats } from './stats.ts';
 
 /** What the proposer needs of the log. */
 export interface EntryLog {
-  /** Writes without making durable. Throws when nothing of it counts; the log can go on then. */
+  /** Writes without making durable. Throws when nothing of it counts; after `io.no-space` the log can go on. */
   append(entries: readonly EntryInput[], state: HardState | undefined): void;
   /** Rejects once and for all when nobody knows what the disk holds. */
   sync(): Promise<void>;
+  /** The same at once, on this thread; false when it cannot. */
+  syncHere(): boolean;
 }
 
 /** What it needs of the state machine. */
@@ -47,25 +49,43 @@ export interface ProposerOptions {
   zeros: 'write' | 'omit';
   /** Told of the failure after which nothing can be written any more. */
   onFailure: (error: unknown) => void;
+  /** After so long a client is told that its request timed out; whether it was done is then open. */
+  timeoutMs?: number;
   stats?: WriteStats;
   /** Told how long each sync took. */
   onSync?: (tookMs: number) => void;
 }
 
 interface Waiting {
+  sinceMs: number;
   type: number;
   data: Uint8Array;
   resolve: (applied: Applied) => void;
   reject: (error: unknown) => void;
 }
 
+/** Requests that go to the disk together. */
+interface Batch {
+  waiting: readonly Waiting[];
+  /** Index of the first one's entry. */
+  first: number;
+}
+
 /** etcd's gap between committed and applied, from which on it turns requests away. */
 const PENDING_MAX = 5000;
+const TIMEOUT_MS = 7000;
+const EXPIRY_INTERVAL_MS = 500;
+/** Below this a sync takes no longer than it takes to have another thread do it. */
+const QUICK_SYNC_MS = 0.4;
+/** Of what is known of syncs, so much is that of the last one. */
+const SYNC_WEIGHT = 0.2;
 
 export class Proposer {
   readonly #options: ProposerOptions;
   #waiting: Waiting[] = [];
-  #inFlight = 0;
+  /** On its way to the disk. */
+  #syncing: readonly Waiting[] = [];
+  #expiry: NodeJS.Timeout | undefined;
   #isScheduled = false;
   #running: Promise<void> | undefined;
   #failure: unknown;
@@ -76,6 +96,8 @@ export class Proposer {
   /** Last entry that was applied. */
   appliedIndex: number;
   readonly #stats: WriteStats;
+  /** What a sync takes these days. */
+  #syncMs = 1;
 
   constructor(options: ProposerOptions) {
     this.#options = options;
@@ -87,7 +109,7 @@ export class Proposer {
 
   /** Requests that are not answered yet. */
   get pendingCount(): number {
-    return this.#waiting.length + this.#inFlight;
+    return this.#waiting.length + this.#syncing.length;
   }
 
   /** Resolves when the request is durable and applied; a rejection by the state machine is part of the outcome. */
@@ -113,7 +135,8 @@ export class Proposer {
     }
     return new Promise((resolve, reject) => {
       this.#stats.pending++;
-      this.#waiting.push({ type, data, resolve, reject });
+      const waiting = { sinceMs: performance.now(), type, data, resolve, reject };
+      this.#waiting.push(waiting);
       this.#schedule();
     });
   }
@@ -126,6 +149,7 @@ export class Proposer {
   #schedule(): void {
     if (this.#isScheduled || this.#running) return;
     this.#isScheduled = true;
+    this.#expiry ??= setInterval(() => this.#expire(), EXPIRY_INTERVAL_MS).unref();
     setImmediate(() => {
       this.#isScheduled = false;
       this.#running = this.#run().finally(() => {
@@ -135,44 +159,79 @@ export class Proposer {
     });
   }
 
-  async #run(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting;
-      this.#waiting = [];
-      this.#inFlight = batch.length;
-      try {
-        await this.#commit(batch);
-      } finally {
-        this.#inFlight = 0;
-      }
+  /** Tells those who have waited too long; their entries stay where they are. */
+  #expire(): void {
+    const { timeoutMs = TIMEOUT_MS } = this.#options;
+    const limit = performance.now() - timeoutMs;
+    for (const { sinceMs, reject } of [...this.#syncing, ...this.#waiting]) {
+      if (sinceMs > limit) break;
+      reject(new RpcError(STATUS.unavailable, 'etcdserver: request timed out'));
     }
+    if (this.pendingCount > 0) return;
+    clearInterval(this.#expiry);
+    this.#expiry = undefined;
   }
 
-  async #commit(batch: readonly Waiting[]): Promise<void> {
-    const { log, term, onSync } = this.#options;
+  /** While the disk makes one batch durable, the one before is applied and answered. */
+  async #run(): Promise<void> {
+    let durable: Batch | undefined;
+    while (this.#waiting.length > 0 && this.#failure === undefined) {
+      const batch = this.#append(this.#waiting.splice(0));
+      if (!batch) continue;
+      this.#syncing = batch.waiting;
+      const began = performance.now();
+      try {
+        const synced = this.#startSync(batch);
+        this.#apply(durable);
+        durable = undefined;
+        await synced;
+        durable = batch;
+        this.committedIndex += batch.waiting.length;
+        this.#tookMs(performance.now() - began);
+      } catch (error) {
+        this.#fail(error, batch.waiting);
+      }
+      this.#syncing = [];
+    }
+    this.#apply(durable);
+  }
+
+  /** One request alone waits less when its sync changes no thread; a disk that stalls must not stall others. */
+  #startSync({ waiting }: Batch): Promise<void> | undefined {
+    const { log } = this.#options;
+    const isAlone = waiting.length === 1 && this.#waiting.length === 0;
+    return isAlone && this.#syncMs < QUICK_SYNC_MS && log.syncHere() ? undefined : log.sync();
+  }
+
+  #tookMs(syncMs: number): void {
+    this.#syncMs += (syncMs - this.#syncMs) * SYNC_WEIGHT;
+    this.#options.onSync?.(syncMs);
+  }
+
+  /** Gives undefined when nothing of it was written. */
+  #append(waiting: readonly Waiting[]): Batch | undefined {
+    const { log, term } = this.#options;
     const first = this.committedIndex + 1;
-    const entries = batch.map(({ type, data }, i): EntryInput => ({ type, term, index: first + i, data }));
+    const entries = waiting.map(({ type, data }, i): EntryInput => ({ type, term, index: first + i, data }));
     try {
       // As a one-voter etcd writes it: how far the log is committed goes with the next batch.
       log.append(entries, this.#stored === this.committedIndex ? undefined : this.state);
       this.#stored = this.committedIndex;
+      return { waiting, first };
     } catch (error) {
-      this.#stats.failed += batch.length;
-      this.#stats.pending -= batch.length;
-      for (const { reject } of batch) reject(errorForClient(error));
-      return;
+      this.#stats.failed += waiting.length;
+      // A disk that is full now may not be so later.
+      if (isDiskFull(error)) {
+        this.#stats.pending -= waiting.length;
+        for (const { reject } of waiting) reject(noRoom(error));
+      } else this.#fail(error, waiting);
+      return undefined;
     }
-    const began = performance.now();
-    try {
-      await log.sync();
-    } catch (error) {
-      this.#fail(error, batch);
-      return;
-    }
-    onSync?.(performance.now() - began);
-    this.committedIndex += batch.length;
-    for (const [i, waiting] of batch.entries()) {
-      if (this.#failure === undefined) this.#apply(waiting, first + i);
+  }
+
+  #apply(batch: Batch | undefined): void {
+    for (const [i, waiting] of batch?.waiting.entries() ?? []) {
+      if (this.#failure === undefined) this.#applyOne(waiting, batch!.first + i);
       else this.#turnAway([waiting]);
     }
   }
@@ -184,7 +243,7 @@ export class Proposer {
   }
 
   /** What is applied is decoded from what the log holds: a start that replays it does the same. */
-  #apply({ type, data, resolve, reject }: Waiting, index: number): void {
+  #applyOne({ type, data, resolve, reject }: Waiting, index: number): void {
     const { sink, term } = this.#options;
     try {
       const outcome = sink.apply({ index, term, type, data });
@@ -219,8 +278,6 @@ export class Proposer {
   }
 }
 
-/** A disk that is full now may not be so later. */
-function errorForClient(error: unknown): unknown {
-  if (!isDiskFull(error)) return error;
-  return new RpcError(STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded', error);
+function noRoom(cause: unknown): RpcError {
+  return new RpcError(STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded', cause);
 }

@@ -10,11 +10,14 @@ export function hasRoom({ sizeBytes }: { sizeBytes: number }, quotaBytes: number
 
 /** Throws NOSPACE where a request of this cost would exceed the quota; the alarm is raised then. */
 export async function admit(core: Core, quotaBytes: number, cost: number): Promise<void> {
+  const noRoom = etcdError('etcdserver: mvcc: database space exceeded');
+  // The log could still take what the database cannot, and memory would grow with it. It passes, so it is no alarm.
+  if (cost > 0 && core.isDiskFull) throw noRoom;
   if (hasRoom(core.backend, quotaBytes, cost)) return;
   const { memberId } = core.identity;
   const alarm = ALARM_TYPE.nospace;
   const isRaised = core.applier.alarms().some((one) => one.memberId === memberId && one.alarm === alarm);
   // Differs from etcd, which writes an entry for every request that finds no room.
   if (!isRaised) await core.propose({ alarm: { action: ALARM_ACTION.activate, memberId, alarm } });
-  throw etcdError('etcdserver: mvcc: database space exceeded');
+  throw noRoom;
 }

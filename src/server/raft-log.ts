@@ -194,6 +194,23 @@ export class RaftLog {
   }
 
   /**
+   * The same on this thread, which is quicker where the disk is quicker than a change of threads. Gives false when
+   * something is under way that it would have to wait for.
+   */
+  syncHere(): boolean {
+    this.#check();
+    if (this.#syncing || this.#queued || this.#cutting) return false;
+    if (!this.#isDirty) return true;
+    this.#isDirty = false;
+    try {
+      this.#file.syncHere();
+      return true;
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /**
    * Writes a snapshot's file, then its record into the log, both durable. The backend must have committed what the
    * snapshot stands for.
    */

@@ -97,6 +97,11 @@ export class SegmentFile {
     return syncing;
   }
 
+  /** The same on this thread; nothing else may be under way. */
+  syncHere(): void {
+    this.#disk.dataSync(this.fd);
+  }
+
   /** Cuts it to what is used, makes that durable, and closes it. */
   async finish(): Promise<void> {
     await this.pending;

@@ -4,9 +4,9 @@
  */
 import { type RpcServer, startServer as startRpc } from '../rpc/http2-server.ts';
 import { deferred } from '../rpc/deferred.ts';
-import type { Limits } from '../rpc/limits.ts';
+import { DEFAULT_LIMITS, type Limits } from '../rpc/limits.ts';
 import type { Methods } from '../rpc/seam.ts';
-import { STREAM_PATHS, UNARY_PATHS } from './api-paths.ts';
+import { STREAM_PATHS, UNARY_PATHS, WAITING_PATHS } from './api-paths.ts';
 import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
 import { releaseOf } from './emulation.ts';
 import { http1Handler, type HttpHandler, metricsHandler, nothingHandler, startingHandler } from './http.ts';
@@ -149,6 +149,7 @@ class Server implements RunningServer {
     this.#rpc = await startRpc({
       listen: targets,
       methods: measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs }),
+      waiting: WAITING_PATHS,
       http1: config.listenClientHttpUrls.length > 0 ? nothingHandler : http.client,
       limits: limitsOf(config),
       log,
@@ -219,10 +220,13 @@ function withPort(url: string, port: number): string {
   return port === 0 ? url : url.replace(/:\d*$/, `:${port}`);
 }
 
+const UNLIMITED = 2 ** 32 - 1;
+
 function limitsOf({ requestBytesMax, streamsMax, keepAlive }: ServerConfig): Partial<Limits> {
   return {
     messageSizeMax: requestBytesMax + REQUEST_OVERHEAD,
-    streamsPerConnectionMax: streamsMax,
+    // Differs from etcd, whose default is no limit: so many streams would hold up all other connections.
+    streamsPerConnectionMax: streamsMax === UNLIMITED ? DEFAULT_LIMITS.streamsPerConnectionMax : streamsMax,
     pingIntervalMinMs: keepAlive.minTimeMs,
     keepAliveIntervalMs: keepAlive.intervalMs,
     keepAliveTimeoutMs: keepAlive.timeoutMs,

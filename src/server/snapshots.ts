@@ -21,8 +21,8 @@ export interface SnapshotsOptions {
   lastIndex: number;
   /** Entries from one to the next. */
   everyCount: number;
-  /** What is applied now, as a snapshot. */
-  current: () => RaftSnapshot;
+  /** What is applied now, up to `index`, as a snapshot. */
+  current: (index: number) => RaftSnapshot;
   log: Log;
   /** Told of the failure after which nothing can be written any more. */
   onFailure: (error: unknown) => void;
@@ -42,18 +42,18 @@ export class Snapshots {
     this.#purging.unref();
   }
 
-  /** Call it when an entry is applied. */
+  /** Call it when an entry is applied, before the next one is. */
   applied(index: number): void {
     if (this.#running || index - this.#lastIndex <= this.#options.everyCount) return;
-    this.#running = this.#take().finally(() => {
+    this.#running = this.#take(index).finally(() => {
       this.#running = undefined;
     });
   }
 
-  async #take(): Promise<void> {
+  async #take(index: number): Promise<void> {
     const { backend, raftLog, log, current, onFailure } = this.#options;
-    const snapshot = current();
-    this.#lastIndex = snapshot.index;
+    const snapshot = current(index);
+    this.#lastIndex = index;
     try {
       // A server that starts from the snapshot skips the log before it: the database must hold all that it says.
       await backend.commit();

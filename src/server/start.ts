@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { entryAt, listNames } from '../bytes/directory.ts';
 import type { Disk } from '../bytes/disk.ts';
+import { isTemporaryName } from '../bytes/replace.ts';
 import { isLockedByOther, type Lock, lockExclusive } from '../bytes/lock.ts';
 import { CorruptError, RefusedError } from '../errors.ts';
 import { DATABASE_NAME, MEMBER_DIRECTORY, SNAP_DIRECTORY, WAL_DIRECTORY } from '../format/datadir.ts';
@@ -39,6 +40,7 @@ export async function openMember(options: OpenMemberOptions): Promise<OpenedMemb
   await lock.take();
   try {
     const started = isNew ? await openNew(paths, lock, options) : await openExisting(paths, lock, options);
+    removeLeftOvers(paths, options);
     return {
       ...started,
       paths,
@@ -54,6 +56,21 @@ export async function openMember(options: OpenMemberOptions): Promise<OpenedMemb
   } catch (error) {
     lock.release();
     throw isNew ? error : await toldByVerify(error, paths, options);
+  }
+}
+
+/** Nobody else writes here as long as the lock is held, so what is unfinished stays so. */
+function removeLeftOvers({ snapDir, walDir }: MemberPaths, { disk, log }: OpenMemberOptions): void {
+  for (const directory of [snapDir, walDir]) {
+    for (const name of listNames(directory).filter(isTemporaryName)) {
+      const path = join(directory, name);
+      try {
+        disk.remove(path);
+        log.info({ path }, 'removed what a process that was killed had not finished');
+      } catch (error) {
+        log.warn({ path, error }, 'failed to remove what a process that was killed had not finished');
+      }
+    }
   }
 }
 

@@ -4,18 +4,38 @@ import assert from 'node:assert/strict';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { verify } from '../../src/check/verify.ts';
 import { formatId } from '../../src/format/ids.ts';
 import { differingRows, readDatabaseRows } from '../support/database-rows.ts';
 import { openAt, putKeys } from '../support/opened-member.ts';
 import { scratch } from '../support/scratch.ts';
-import { freeMemberPorts, getAll, hashKv, runLoad, skipReason, startCluster, startEtcd } from './etcd.ts';
+import {
+  type EtcdServer,
+  freeMemberPorts,
+  getAll,
+  hashKv,
+  runLoad,
+  skipReason,
+  startCluster,
+  startEtcd,
+} from './etcd.ts';
 import { databaseIn, QUICK } from './healthy.ts';
 
 const TESTED = ['3.5', '3.6', '3.7'] as const;
 const NAMES = ['a', 'b', 'c'];
 /** What goes on by itself in a server that starts. */
 const GOES_ON = /^meta\/(consistent_index|term|storageVersion)$/;
+
+/** Waits until the members have told each other their versions. */
+async function untilAgreed({ endpoint, version }: EtcdServer): Promise<void> {
+  for (let left = 200; left > 0; left--) {
+    const answer = (await (await fetch(`${endpoint}/version`)).json()) as { etcdcluster: string };
+    if (answer.etcdcluster.startsWith(version)) return;
+    await delay(100);
+  }
+  assert.fail('the members do not agree on a version');
+}
 
 for (const version of TESTED) {
   const skip = skipReason(version);
@@ -29,6 +49,7 @@ for (const version of TESTED) {
     }));
     const cluster = await startCluster(version, members);
     for (const server of cluster) t.after(() => server.kill());
+    await untilAgreed(cluster[0]!);
     await runLoad(cluster[0]!, { kind: 'mixed', seed: 5, operations: 300, users: false });
     await Promise.all(cluster.map((server) => server.kill()));
 

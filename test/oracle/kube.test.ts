@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { memory } from '../bench/server-process.ts';
 import { scratch } from '../support/scratch.ts';
 import { endpointStatus, runTool, succeeded } from './etcd.ts';
-import { isOurs, isSoak, startSubject, subjectSkip as skip } from './subject.ts';
+import { endAfter, isOurs, isSoak, startSubject, subjectSkip as skip } from './subject.ts';
 
 const SECONDS = isSoak ? 600 : 25;
 const COMPACT_SECONDS = isSoak ? 120 : 5;
@@ -33,7 +33,7 @@ test(
   },
   async (t) => {
     const server = await startSubject({ dataDir: join(scratch(t), 'data') });
-    t.after(() => server.kill());
+    endAfter(t, () => server);
     const args = [
       `--endpoint=${server.endpoint}`,
       `--duration=${SECONDS}s`,

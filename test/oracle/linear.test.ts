@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { scratch } from '../support/scratch.ts';
 import { OracleError, freeMemberPorts, runTool } from './etcd.ts';
 import type { EtcdServer, StartOptions } from './etcd.ts';
-import { isSoak, startSubject, subjectSkip as skip } from './subject.ts';
+import { endAfter, isSoak, startSubject, subjectSkip as skip } from './subject.ts';
 
 const OPERATIONS = 2000;
 const KILLS_AT = [400, 900, 1400];
@@ -96,7 +96,7 @@ test(
       snapshotCount: 700,
     };
     let server = await startSubject(options);
-    t.after(() => server.kill());
+    endAfter(t, () => server);
     let unknown = 0;
     for (let number = 0; number < ROUNDS; number++) {
       const seed = seedBase + number;
@@ -124,7 +124,7 @@ for (const fault of ['drop-write', 'stale-read']) {
   test(`the checker rejects a server that would ${fault.replace('-', ' a ')}`, { skip }, async (t) => {
     const folder = scratch(t);
     const server = await startSubject({ dataDir: join(folder, 'data') });
-    t.after(() => server.kill());
+    endAfter(t, () => server);
     const out = join(folder, 'history.json');
     const report = await record({ server, seed: 5, out, flags: [`--fault=${fault}`], operations: 800 });
     assert.ok(fault === 'drop-write' ? report.faults === 1 : report.faults > 0, JSON.stringify(report));
@@ -142,7 +142,7 @@ test('the checker rejects a server that comes back with an older disk', { skip }
   const options = { dataDir: join(folder, 'data'), ports: await freeMemberPorts() };
   const older = join(folder, 'older');
   let server = await startSubject(options);
-  t.after(() => server.kill());
+  endAfter(t, () => server);
   const keep = async (): Promise<void> => {
     await server.kill();
     cpSync(options.dataDir, older, { recursive: true });

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { verify } from '../../src/check/verify.ts';
 import { scratch } from '../support/scratch.ts';
@@ -19,7 +20,7 @@ import {
   startEtcd,
 } from './etcd.ts';
 import type { EtcdServer, Ports, Version } from './etcd.ts';
-import { isSoak, startSubject, subjectProgram } from './subject.ts';
+import { endAfter, isSoak, startSubject, subjectProgram } from './subject.ts';
 
 const TURNS = isSoak ? 12 : 5;
 const LEASE_TTL_S = 3600;
@@ -117,14 +118,10 @@ async function assertSound(dataDir: string, server: EtcdServer): Promise<void> {
 /** Whose turn it is: a version of real etcd, or the server under test. */
 type Holder = Version | 'subject';
 
-async function passAround(
-  t: { after(run: () => Promise<void>): void; diagnostic(text: string): void },
-  dataDir: string,
-  holders: readonly Holder[],
-): Promise<void> {
+async function passAround(t: TestContext, dataDir: string, holders: readonly Holder[]): Promise<void> {
   const ports: Ports = await freeMemberPorts();
   let server: EtcdServer | undefined;
-  t.after(async () => server?.kill());
+  endAfter(t, () => server);
   let expected: Expectation | undefined;
   let line: Version | undefined;
   for (const [turn, holder] of holders.entries()) {

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { scratch } from '../support/scratch.ts';
 import { ask, runTool, succeeded } from './etcd.ts';
 import type { EtcdServer } from './etcd.ts';
-import { isOurs, startSubject, subjectSkip as skip } from './subject.ts';
+import { endAfter, isOurs, startSubject, subjectSkip as skip } from './subject.ts';
 
 const EVENTS = 2000;
 const VALUE_SIZE = 256 << 10;
@@ -77,7 +77,7 @@ test(
   async (t) => {
     const args = [`--quota-backend-bytes=${4 * 1024 ** 3}`];
     const server = await startSubject({ dataDir: join(scratch(t), 'data'), args });
-    t.after(() => server.kill());
+    endAfter(t, () => server);
     await ask(server, ['put', 'warm', 'up']);
     const before = ownBytes(server.pid);
     const alone = await write(server, false);
@@ -96,7 +96,7 @@ test(
 
 test('a stalled watcher of many small events misses none', { skip, timeout: 300_000 }, async (t) => {
   const server = await startSubject({ dataDir: join(scratch(t), 'data') });
-  t.after(() => server.kill());
+  endAfter(t, () => server);
   const { report } = await write(server, true, 200, 30_000);
   assertComplete(report);
 });

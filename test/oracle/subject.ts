@@ -9,6 +9,7 @@ import type { Version } from './cache.ts';
 import { etcdProgram, startEtcd, startServer } from './server.ts';
 import type { EtcdServer, ServerProgram, StartOptions } from './server.ts';
 
+const LOG_SHOWN = 3000;
 const chosen = process.env['ETCDKIT_SUBJECT'];
 
 /** True unless a real etcd stands in for our server. */
@@ -44,9 +45,22 @@ export function startSubject(options: StartOptions, line?: Version): Promise<Etc
   return startServer(subjectProgram(line), options);
 }
 
-/** What `startBoth` needs of a test's context. */
+/** What is needed of a test's context. Whether it passed is known to Node 20, but not to its types. */
 interface Scope {
   after(run: () => Promise<unknown>): void;
+  diagnostic(text: string): void;
+  readonly passed?: boolean;
+}
+
+/** Kills a server when the test is over; when it failed, shows how the server's log ends. */
+export function endAfter(t: Scope, serverNow: () => EtcdServer | undefined): void {
+  t.after(async () => {
+    const server = serverNow();
+    if (server === undefined) return;
+    if (t.passed === false)
+      t.diagnostic(`the log of ${server.label} ends:\n${server.log().slice(-LOG_SHOWN)}`);
+    await server.kill();
+  });
 }
 
 /** Real etcd 3.6 and the server under test, each on a fresh directory, gone when the test is over. */
@@ -59,11 +73,10 @@ export async function startBoth(
     startEtcd('3.6', { ...options, dataDir: join(folder, 'real') }),
     startSubject({ ...options, dataDir: join(folder, 'subject') }),
   ];
-  t.after(async () => {
-    for (const each of await Promise.allSettled(starting)) {
-      if (each.status === 'fulfilled') await each.value.kill();
-    }
-  });
+  const settled = await Promise.allSettled(starting);
+  for (const each of settled) {
+    if (each.status === 'fulfilled') endAfter(t, () => each.value);
+  }
   const [real, subject] = await Promise.all(starting);
   return { real: real!, subject: subject! };
 }

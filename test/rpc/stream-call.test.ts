@@ -1,6 +1,7 @@
 /** Flow control both ways: whoever is not read has to wait, and memory stays bounded meanwhile. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Stream } from '../../src/rpc/seam.ts';
 import { serverUnderTest, text, until, words } from './server-under-test.ts';
 
 test('holds a sender back whose client does not read', async (t) => {
@@ -82,4 +83,24 @@ test('takes back the window of bodies that nobody reads', async (t) => {
   for (let call = 0; call < 60; call++)
     await assert.rejects(channel.unary('/no.Service/No', new Uint8Array(500_000)), /unknown service/);
   assert.equal(words(await channel.unary('/test.Calls/Size', new Uint8Array(1_000_000))), '1000000');
+});
+
+test('a call that waits, and whose client takes nothing, is reset when its server closes', async (t) => {
+  const path = '/test.Streams/Flood';
+  let sentBytes = 0;
+  const flood = async (stream: Stream): Promise<void> => {
+    while (!stream.signal.aborted) {
+      sentBytes += 65_536;
+      if (!stream.send(new Uint8Array(65_536))) await stream.drained();
+    }
+  };
+  const under = await serverUnderTest({ waiting: [path], methods: [{ stream: { [path]: flood } }] });
+  t.after(() => under.end());
+  const channel = await under.connect();
+  const stream = channel.stream(path);
+  await until(() => sentBytes > 512 * 1024, 'it is stalled');
+  const began = performance.now();
+  await under.server.close({ graceMs: 60_000 });
+  assert.ok(performance.now() - began < 4000, `${performance.now() - began} ms`);
+  stream.cancel();
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ToolError } from '../../src/errors.ts';
-import { checkConfig, defaultConfig, type ServerConfig } from '../../src/server/config.ts';
+import { checkConfig, defaultConfig, requestTimeoutMs, type ServerConfig } from '../../src/server/config.ts';
 
 const withChange = (change: Partial<ServerConfig>): ServerConfig => ({ ...defaultConfig(), ...change });
 
@@ -57,4 +57,9 @@ test('what cannot be is refused in the words of etcd', () => {
 test('places to listen: addresses of both kinds, localhost, sockets', () => {
   const listenClientUrls = ['http://0.0.0.0:1', 'http://[::]:1', 'http://localhost:0', 'unix:///run/e.sock'];
   assert.doesNotThrow(() => checkConfig(withChange({ listenClientUrls })));
+});
+
+test('a request waits for five seconds and two elections, in whole heartbeats', () => {
+  assert.equal(requestTimeoutMs(defaultConfig()), 7000);
+  assert.equal(requestTimeoutMs(withChange({ heartbeatMs: 300, electionMs: 1700 })), 8000);
 });

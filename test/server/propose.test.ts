@@ -1,6 +1,6 @@
 /** The write path: nothing is applied or answered before it is durable, and in which company it goes to the disk. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { ToolError } from '../../src/errors.ts';
 import { ENTRY_TYPE, type HardState } from '../../src/format/proto/raftpb.ts';
 import { requestOf } from '../../src/format/proto/request.ts';
@@ -18,6 +18,14 @@ class SlowLog {
   append(entries: readonly EntryInput[], state: HardState | undefined): void {
     if (this.appendError !== undefined) throw this.appendError;
     this.appended.push({ entries, state });
+  }
+
+  /** How often it was synced on this thread. */
+  syncsHere = 0;
+
+  syncHere(): boolean {
+    this.syncsHere++;
+    return true;
   }
 
   sync(): Promise<void> {
@@ -198,4 +206,56 @@ test('stopping waits for what was taken and takes no more', async () => {
   log.syncs[0]!.end();
   await Promise.all([first, stopped]);
   assert.deepEqual(applied, [11]);
+});
+
+test('who waits too long is told so, and what it asked for is done all the same', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  t.after(() => mock.timers.reset());
+  const log = new SlowLog();
+  const { proposer, applied } = proposerOver(log, { timeoutMs: 0 });
+  const told = assert.rejects(proposer.propose(lease(1n)), {
+    status: STATUS.unavailable,
+    message: 'etcdserver: request timed out',
+  });
+  await turns();
+  mock.timers.tick(500);
+  await told;
+  assert.deepEqual(applied, []);
+  log.syncs[0]!.end();
+  await turns();
+  assert.deepEqual(applied, [11]);
+});
+
+test('a batch is applied while the next one is on its way to the disk', async () => {
+  const log = new SlowLog();
+  const { proposer, applied } = proposerOver(log);
+  const first = proposer.propose(lease(1n));
+  await turns();
+  const second = proposer.propose(lease(2n));
+  log.syncs[0]!.end();
+  await first;
+  assert.deepEqual(applied, [11]);
+  assert.equal(log.syncs.length, 2);
+  log.syncs[1]!.end();
+  await second;
+});
+
+test('on a quick disk one request alone is synced without another thread, several are not', async () => {
+  const log = new SlowLog();
+  const { proposer, applied } = proposerOver(log);
+  for (let i = 0; i < 40 && log.syncsHere === 0; i++) {
+    const answer = proposer.propose(lease(1n));
+    await turns(2);
+    log.syncs.at(-1)?.end();
+    await answer;
+  }
+  assert.equal(log.syncsHere, 1);
+  const syncsBefore = log.syncs.length;
+  const both = Promise.all([proposer.propose(lease(1n)), proposer.propose(lease(2n))]);
+  await turns();
+  assert.equal(log.syncsHere, 1);
+  assert.equal(log.syncs.length, syncsBefore + 1);
+  log.syncs.at(-1)!.end();
+  await both;
+  assert.equal(applied.length, proposer.appliedIndex - 10);
 });

@@ -255,3 +255,33 @@ test('a closed log takes nothing more', async (t) => {
   assert.throws(() => log.append([put(1)]), codeOf('server.stopped'));
   await assert.rejects(log.sync(), codeOf('server.stopped'));
 });
+
+test('a sync on this thread covers what was appended, waits for nothing, and its failure is the last', async (t) => {
+  const real = realDisk();
+  let syncs = 0;
+  let isBroken = false;
+  const disk = {
+    ...real,
+    dataSync(fd: number) {
+      syncs++;
+      if (isBroken) throw new ToolError('io.failed', 'fdatasync: input/output error');
+      real.dataSync(fd);
+    },
+  };
+  const { log } = createLog(scratch(t), { ...SMALL, disk });
+  log.append([put(1)], stateAt(1));
+  assert.equal(log.syncHere(), true);
+  assert.equal(log.syncHere(), true);
+  assert.equal(syncs, 1, 'the second had nothing to do');
+  log.append([put(2)], stateAt(2));
+  const under = log.sync();
+  assert.equal(log.syncHere(), false);
+  await under;
+  isBroken = true;
+  log.append([put(3)], stateAt(3));
+  assert.throws(() => log.syncHere(), codeOf('server.log'));
+  isBroken = false;
+  assert.throws(() => log.syncHere(), codeOf('server.log'));
+  await assert.rejects(log.sync(), codeOf('server.log'));
+  await log.close().catch(() => {});
+});

@@ -12,6 +12,7 @@ import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { realDisk } from '../../src/bytes/disk.ts';
 import { lockExclusive } from '../../src/bytes/lock.ts';
+import { temporaryPath } from '../../src/bytes/replace.ts';
 import { verify } from '../../src/check/verify.ts';
 import { CorruptError, ToolError } from '../../src/errors.ts';
 import { listSegments } from '../../src/format/wal/log.ts';
@@ -159,6 +160,14 @@ test('what cannot be served is refused, and nothing is changed', async (t) => {
   await assertRefused(logless, 'log.start');
 });
 
+test('a cluster whose members had not yet agreed on a version is opened', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  await editRows(dataDir, 'cluster', { clusterVersion: '3.0.0' });
+  const member = await openAt(dataDir);
+  assert.deepEqual([member.version, member.clusterVersion], ['3.6', '3.0.0']);
+  await member.release();
+});
+
 test('authentication that only the log enables is seen', async (t) => {
   const root = scratch(t);
   const dataDir = join(root, 'data');
@@ -271,4 +280,16 @@ test('a flipped bit in the middle of the log is damage', async (t) => {
   disk.write(fd, Uint8Array.of(0x62), 700);
   disk.close(fd);
   await assertRefused(dataDir, 'wal.record.crc');
+});
+
+test('what a killed process had not finished is removed, once the directory is ours', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  const left = temporaryPath(databaseOf(dataDir));
+  writeFileSync(left, 'half a database');
+  const lock = await lockExclusive(databaseOf(dataDir), { timeoutMs: 1 });
+  await assertRefused(dataDir, 'lock.held');
+  lock.release();
+  const member = await openAt(dataDir);
+  assert.equal(existsSync(left), false);
+  await member.release();
 });

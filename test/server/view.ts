@@ -1,5 +1,5 @@
 /** A server that is well, as metrics and the HTTP endpoints see it; parts of it can be changed while it runs. */
-import type { ServerLog } from '../../src/server/config.ts';
+import type { Log } from '../../src/server/log.ts';
 import type { ServerView } from '../../src/server/server-view.ts';
 import { KeyTally } from '../../src/store/mvcc/key-values.ts';
 
@@ -34,7 +34,7 @@ export function healthyView(change: Partial<ServerView> = {}): Mutable<ServerVie
 }
 
 /** A log that keeps its lines. */
-export function keptLog(): ServerLog & { lines: { level: string; fields: object; message: string }[] } {
+export function keptLog(): Log & { lines: { level: string; fields: object; message: string }[] } {
   const lines: { level: string; fields: object; message: string }[] = [];
   const at = (level: string) => (fields: object, message: string) => {
     lines.push({ level, fields, message });

@@ -48,7 +48,14 @@ interface WatchOptions {
 
 /** The real disk, but that nothing is waited for: for tests that no power cut ends. */
 export function hastyDisk(): Disk {
-  return { ...realDisk(), sync() {}, async startSync() {}, async startDataSync() {}, syncDirectory() {} };
+  return {
+    ...realDisk(),
+    sync() {},
+    dataSync() {},
+    async startSync() {},
+    async startDataSync() {},
+    syncDirectory() {},
+  };
 }
 
 /** A disk whose every operation goes through `around`. */
@@ -77,6 +84,7 @@ export function watchedDisk(around: Around, options: WatchOptions = {}): Disk {
     truncate: (fd, sizeBytes) =>
       call('truncate', pathOf(fd), () => disk.truncate(fd, sizeBytes), { fd, sizeBytes }),
     sync: (fd) => call('sync', pathOf(fd), () => disk.sync(fd), { fd }),
+    dataSync: (fd) => call('sync', pathOf(fd), () => disk.dataSync(fd), { fd }),
     startSync: async (fd) =>
       call('sync', pathOf(fd), () => (isOrdered ? disk.sync(fd) : disk.startSync(fd)), { fd }),
     startDataSync: async (fd) =>
@@ -162,7 +170,7 @@ function writeHalf(disk: Disk, { fd, bytes, position }: DiskCall): void {
 }
 
 /** What the real disk throws when the system reports `code`. */
-function failureOf({ operation, path, to }: DiskCall, code: string): Error {
+export function failureOf({ operation, path, to }: DiskCall, code: string): Error {
   const system = Object.assign(new Error(`${code}: injected`), { code });
   const name = SYSTEM_NAMES[operation] ?? operation;
   return ioError(system, { operation: name, path: operation === 'link' ? to! : path });

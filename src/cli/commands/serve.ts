@@ -2,7 +2,8 @@
 import { realDisk } from '../../bytes/disk.ts';
 import { UsageError } from '../../errors.ts';
 import { addressOf } from '../../format/urls.ts';
-import type { RunningServer, ServerConfig, ServerLog, StartServer } from '../../server/config.ts';
+import type { RunningServer, ServerConfig, StartServer } from '../../server/config.ts';
+import type { Log } from '../../server/log.ts';
 import type { Call } from '../call.ts';
 import { flagText } from '../flags.ts';
 import { configOf, logSettings } from '../serve/config.ts';
@@ -71,7 +72,7 @@ function startFields(config: ServerConfig): Record<string, unknown> {
 }
 
 /** The lines that scripts wait for. */
-function announce(server: RunningServer, config: ServerConfig, log: ServerLog): void {
+function announce(server: RunningServer, config: ServerConfig, log: Log): void {
   log.info({}, 'ready to serve client requests');
   const traffic = config.listenClientHttpUrls.length > 0 ? 'grpc' : 'grpc+http';
   for (const url of server.urls) {
@@ -91,7 +92,7 @@ const GO_NAMES: Partial<Record<NodeJS.Signals, string>> = { SIGTERM: 'terminated
 interface Stopping {
   stop: StopSignal;
   graceMs: number;
-  log: ServerLog;
+  log: Log;
   tell: (state: NotifyState) => Promise<void>;
 }
 
@@ -104,11 +105,7 @@ async function untilStopped(server: RunningServer, { stop, graceMs, log, tell }:
   await told;
 }
 
-async function tellSupervisor(
-  state: NotifyState,
-  environment: Call['environment'],
-  log: ServerLog,
-): Promise<void> {
+async function tellSupervisor(state: NotifyState, environment: Call['environment'], log: Log): Promise<void> {
   try {
     if (!(await notifySupervisor(state, environment))) return;
     log.info({ state }, 'successfully notified init daemon');

@@ -5,7 +5,8 @@
 import { openSync, writeSync } from 'node:fs';
 import { pino } from 'pino';
 import { ToolError } from '../../errors.ts';
-import type { LogSettings, ServerLog } from '../../server/config.ts';
+import type { LogSettings } from '../../server/config.ts';
+import type { Log } from '../../server/log.ts';
 import { writeError, writeOut } from '../output.ts';
 import { encodeJson } from '../print/json.ts';
 import type { JsonValue } from '../print/report.ts';
@@ -17,7 +18,7 @@ type LogLine = Record<'level' | 'ts' | 'caller' | 'msg', string> & Record<string
 const CALLER = 'etcdkit/serve';
 
 /** Opens the outputs. Throws `server.log` for a file that cannot be opened. */
-export function serverLog(settings: LogSettings, open: (output: string) => Write = openOutput): ServerLog {
+export function serverLog(settings: LogSettings, open: (output: string) => Write = openOutput): Log {
   const outputs = settings.outputs.map(open);
   const write = (line: string): void => {
     for (const output of outputs) output(line);

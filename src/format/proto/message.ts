@@ -33,6 +33,8 @@ interface Plan {
   always: Entry[];
   /** Those that have a value also when they are not on the wire. */
   implicit: Entry[];
+  /** By key, of a message with so many fields that most are absent. */
+  byKey: Map<string, Entry> | undefined;
 }
 
 interface Entry {
@@ -41,6 +43,9 @@ interface Entry {
   /** Other members of its group. */
   rivals: string[];
 }
+
+/** Above so many fields it pays to look at those that are there. */
+const SPARSE_MIN = 16;
 
 const plans = new WeakMap<Message<unknown>, Plan>();
 const NOTHING = new Uint8Array();
@@ -79,7 +84,9 @@ function planOf(name: string, fields: Fields): Plan {
   if (byNumber.size !== entries.length) throw new TypeError(`${name} uses a field number twice`);
   const always = entries.filter(({ field }) => field.presence === 'always');
   const implicit = entries.filter(({ field }) => field.isRepeated || field.presence === 'implicit');
-  return { name, entries, byNumber, always, implicit };
+  const isSparse = entries.length > SPARSE_MIN && always.length === 0;
+  const byKey = isSparse ? new Map(entries.map((entry) => [entry.key, entry])) : undefined;
+  return { name, entries, byNumber, always, implicit, byKey };
 }
 
 function rivalsOf(fields: Fields, key: string): string[] {
@@ -265,7 +272,7 @@ function takeWriter(): Writer {
 function encodeFields(writer: Writer, plan: Plan, value: Loose, zeros: Zeros, depth: number): void {
   if (depth > DEPTH_MAX) throw new TypeError(`${plan.name} nests more than ${DEPTH_MAX} deep`);
   const rest = value[REST];
-  for (const { key, field } of plan.entries) {
+  for (const { key, field } of plan.byKey ? presentIn(value, plan.byKey) : plan.entries) {
     const part = value[key];
     if (field.isRepeated) encodeRepeated(writer, field, (part ?? []) as unknown[], zeros, depth);
     else if (field.kind === 'message') encodeWithin(writer, field, key, { part, rest, zeros, depth });
@@ -275,6 +282,15 @@ function encodeFields(writer: Writer, plan: Plan, value: Loose, zeros: Zeros, de
     }
   }
   if (rest?.unknown) writer.bytes(rest.unknown);
+}
+
+function presentIn(value: Loose, byKey: ReadonlyMap<string, Entry>): Entry[] {
+  const present: Entry[] = [];
+  for (const key of Object.keys(value)) {
+    const entry = value[key] === undefined ? undefined : byKey.get(key);
+    if (entry) present.push(entry);
+  }
+  return present.sort((a, b) => a.field.number - b.field.number);
 }
 
 function isWritten(field: Field, key: string, part: unknown, rest: Rest | undefined, zeros: Zeros): boolean {

@@ -83,7 +83,7 @@ function assertStopped(path: string): void {
   if (!isLockedByOther(path)) return;
   throw new RefusedError('lock.held', `${path} is locked: an etcd is running on it`, {
     where: { file: path },
-    hint: 'take a snapshot of the running member: etcdctl snapshot save FILE; or stop it first',
+    hint: 'ask the running member: etcdkit snapshot save --endpoints URL -o FILE; or stop it first',
   });
 }
 

@@ -11,9 +11,17 @@ export function unary<Q, A>(
   response: Message<A>,
   run: (request: Q, call: Call) => Input<A> | Promise<Input<A>>,
 ): UnaryHandler {
-  return async (bytes, call) => {
+  // What is answered at once costs no promise.
+  return (bytes, call) => {
     try {
-      return response.encode(await run(decodeRequest(request, bytes), call));
+      const answer = run(decodeRequest(request, bytes), call);
+      if (!(answer instanceof Promise)) return response.encode(answer);
+      return answer.then(
+        (later) => response.encode(later),
+        (error: unknown) => {
+          throw rpcErrorOf(error);
+        },
+      );
     } catch (error) {
       throw rpcErrorOf(error);
     }

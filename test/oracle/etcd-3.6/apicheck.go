@@ -32,6 +32,7 @@ var apiAreas = map[string]func(*apiCheck) error{
 	"watch-past":  checkWatchPast,
 	"watch-many":  checkWatchMany,
 	"progress":    checkProgress,
+	"notify":      checkNotify,
 	"lease":       checkLease,
 	"lease-ends":  checkLeaseEnds,
 	"cluster":     checkCluster,

@@ -317,6 +317,40 @@ func checkProgress(c *apiCheck) error {
 	return err
 }
 
+// checkNotify waits for progress that nobody asked for; the server is started with a short interval.
+func checkNotify(c *apiCheck) error {
+	for _, isAsked := range []bool{true, false} {
+		stream, err := c.openStream()
+		if err != nil {
+			return err
+		}
+		if _, err := stream.create(fmt.Sprintf("create, notify %v", isAsked), &pb.WatchCreateRequest{Key: []byte("n/1"), ProgressNotify: isAsked}); err != nil {
+			return err
+		}
+		if err := c.puts("elsewhere", "1"); err != nil {
+			return err
+		}
+		answers := make(chan *pb.WatchResponse, 8)
+		go func() {
+			for {
+				response, err := stream.stream.Recv()
+				if err != nil {
+					return
+				}
+				answers <- response
+			}
+		}()
+		select {
+		case response := <-answers:
+			c.say("a notice", response, nil)
+		case <-time.After(3 * time.Second):
+			c.say("no notice", isAsked, nil)
+		}
+		stream.cancel()
+	}
+	return nil
+}
+
 // checkWatchMany has three hundred clientv3 watchers over a few streams, half of which go in between.
 func checkWatchMany(c *apiCheck) error {
 	const count = 300

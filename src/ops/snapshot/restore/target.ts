@@ -11,14 +11,13 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { entryAt } from '../../../bytes/directory.ts';
 import { ioError } from '../../../bytes/io-error.ts';
 import type { Disk, Owner } from '../../../bytes/disk.ts';
-import { removeTree, syncTree, temporaryPath } from '../../../bytes/replace.ts';
+import { isTemporaryName, removeTree, syncTree, temporaryPath } from '../../../bytes/replace.ts';
 import { RefusedError, ToolError, UsageError } from '../../../errors.ts';
 import { MEMBER_DIRECTORY, SNAP_DIRECTORY, WAL_DIRECTORY } from '../../../format/datadir.ts';
 import { SEGMENT_SIZE } from '../../../format/wal/layout.ts';
 
 const DIRECTORY_MODE = 0o700;
 /** What a run that was killed leaves in a directory; see `temporaryPath`. */
-const LEFTOVER = /^\..+\.etcdkit-\d+-[0-9a-f]{8}$/;
 
 /** The directories of one member, as they will be. */
 export interface MemberTarget {
@@ -72,9 +71,7 @@ function leftoversOf(directory: string): string[] | undefined {
   if (!exists(directory)) return [];
   try {
     const names = readdirSync(directory).filter((name) => name !== 'lost+found');
-    return names.every((name) => LEFTOVER.test(name))
-      ? names.map((name) => join(directory, name))
-      : undefined;
+    return names.every(isTemporaryName) ? names.map((name) => join(directory, name)) : undefined;
   } catch {
     return undefined;
   }
