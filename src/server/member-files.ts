@@ -11,6 +11,7 @@ import { CorruptError, RefusedError } from '../errors.ts';
 import { parseSnapName, readSnapFile } from '../format/snap/file.ts';
 import { chooseSegments } from '../format/wal/name.ts';
 import { listSegments, type Segment } from '../format/wal/log.ts';
+import { BoltView } from '../store/backend/bolt-view.ts';
 import { openDatabase } from '../store/database.ts';
 import { LogTail } from '../store/log-tail.ts';
 import { BUCKETS } from '../store/schema/buckets.ts';
@@ -68,6 +69,14 @@ function readSchema(path: string): SchemaState {
       throw new CorruptError('schema.bucket', `${path} has applied entries, but holds no bucket "key"`, {
         where: { file: path },
       });
+    }
+    const keys = new BoltView(database.source).scan('key')[Symbol.iterator]();
+    if (schema.consistentIndex === undefined && keys.next().done !== true) {
+      throw new CorruptError(
+        'schema.meta',
+        `${path} holds keys, but not which entry was applied last: the whole log would be applied to them again`,
+        { where: { file: path, field: 'bucket meta' } },
+      );
     }
     return schema;
   } finally {

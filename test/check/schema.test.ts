@@ -125,6 +125,12 @@ describeCases('fields of meta', [
   ],
   [
     'schema.meta',
+    'note',
+    /consistent_index is missing: no entry was applied yet/,
+    meta({ consistent_index: undefined, term: undefined }),
+  ],
+  [
+    'schema.meta',
     'lossy',
     /term is missing although the storage version is written/,
     meta({ term: undefined }),

@@ -42,6 +42,11 @@ class Load {
     );
   }
 
+  /** Until a put was acknowledged. */
+  async untilSome(): Promise<void> {
+    while (!this.#writers.some(({ acknowledged }) => acknowledged.size > 0)) await pause(2);
+  }
+
   /** After the server is gone. */
   async end(): Promise<void> {
     await Promise.all(this.#channels.map((channel) => channel.close()));
@@ -159,7 +164,7 @@ describe('killed', () => {
       const load = new Load();
       const served = await serveInChild(t, flagsAt(dataDir));
       await load.begin(served.endpoint);
-      await pause(20);
+      await load.untilSome();
       await kill(served);
       await load.end();
       assert.ok(load.acknowledged.size > 0, served.log().slice(-2000));
@@ -180,7 +185,7 @@ describe('killed', () => {
     const load = new Load();
     const served = await serveInChild(t, flagsAt(dataDir));
     await load.begin(served.endpoint);
-    await pause(100);
+    await load.untilSome();
     await kill(served);
     await load.end();
     assert.ok(load.acknowledged.size > 0);

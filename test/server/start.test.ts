@@ -242,6 +242,12 @@ test('a database without the bucket of its keys is damaged, not empty', async (t
   await assertRefused(dataDir, 'schema.bucket');
 });
 
+test('a database with keys that does not say what was applied is damaged: the log is not applied twice', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  await editRows(dataDir, 'meta', { consistent_index: undefined });
+  await assertRefused(dataDir, 'schema.meta');
+});
+
 test('a write that was cut short is cut off, and a copy kept', async (t) => {
   const dataDir = join(scratch(t), 'data');
   const member = await openAt(dataDir);
