@@ -2,7 +2,9 @@
 
 export const UNARY_PATHS: readonly string[] = [
   ...['Range', 'Put', 'DeleteRange', 'Txn', 'Compact'].map((method) => `/etcdserverpb.KV/${method}`),
-  ...['LeaseGrant', 'LeaseRevoke', 'LeaseTimeToLive', 'LeaseLeases'].map((method) => `/etcdserverpb.Lease/${method}`),
+  ...['LeaseGrant', 'LeaseRevoke', 'LeaseTimeToLive', 'LeaseLeases'].map(
+    (method) => `/etcdserverpb.Lease/${method}`,
+  ),
   ...['MemberList', 'MemberAdd', 'MemberRemove', 'MemberUpdate', 'MemberPromote'].map(
     (method) => `/etcdserverpb.Cluster/${method}`,
   ),

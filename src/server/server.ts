@@ -9,13 +9,7 @@ import type { Methods } from '../rpc/seam.ts';
 import { STREAM_PATHS, UNARY_PATHS, WAITING_PATHS } from './api-paths.ts';
 import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
 import { releaseOf } from './emulation.ts';
-import {
-  http1Handler,
-  type HttpHandler,
-  metricsHandler,
-  nothingHandler,
-  startingHandler,
-} from './http.ts';
+import { http1Handler, type HttpHandler, metricsHandler, nothingHandler, startingHandler } from './http.ts';
 import { type HttpListener, listenHttp } from './http-listener.ts';
 import { listenTarget, removeStaleSocket } from './listen-target.ts';
 import { CallStats, measured } from './measure.ts';
@@ -107,7 +101,10 @@ class Server implements RunningServer {
       (choose: (http: HttpHandlers) => HttpHandler): HttpHandler =>
       (request, response) =>
         (ready ? choose(ready) : startingHandler)(request, response);
-    await this.#listen(methods, { client: later((http) => http.client), metrics: later((http) => http.metrics) });
+    await this.#listen(methods, {
+      client: later((http) => http.client),
+      metrics: later((http) => http.metrics),
+    });
   }
 
   /** The calls to what is served, and what runs beside them. */

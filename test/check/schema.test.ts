@@ -121,12 +121,6 @@ describeCases('fields of meta', [
     'schema.meta',
     'note',
     /consistent_index is missing: no entry was applied yet/,
-    meta({ consistent_index: undefined }),
-  ],
-  [
-    'schema.meta',
-    'note',
-    /consistent_index is missing: no entry was applied yet/,
     meta({ consistent_index: undefined, term: undefined }),
   ],
   [

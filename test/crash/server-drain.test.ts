@@ -58,7 +58,10 @@ async function waitForEverything(channel: Channel): Promise<Promise<unknown>[]> 
   const watch = channel.stream(WATCH);
   watch.send(watchAll);
   await watch.receive();
-  const granted = await channel.unary('/etcdserverpb.Lease/LeaseGrant', leaseGrantRequest.encode({ ttl: 60n }));
+  const granted = await channel.unary(
+    '/etcdserverpb.Lease/LeaseGrant',
+    leaseGrantRequest.encode({ ttl: 60n }),
+  );
   const { id } = leaseGrantResponse.decode(granted);
   const keepAlive = channel.stream('/etcdserverpb.Lease/LeaseKeepAlive');
   keepAlive.send(leaseKeepAliveRequest.encode({ id }));

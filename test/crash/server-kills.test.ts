@@ -10,13 +10,22 @@ import { Channel } from '../../src/client/channel.ts';
 import { compactionRequest } from '../../src/format/proto/rpcpb.ts';
 import { randomFor, seedOfRun } from '../support/mutate.ts';
 import { scratch } from '../support/scratch.ts';
-import { assertSound, flagsAt, lost, readAll, serveInChild, type ServedChild, Writer } from '../support/served.ts';
+import {
+  assertSound,
+  flagsAt,
+  lost,
+  readAll,
+  serveInChild,
+  type ServedChild,
+  Writer,
+} from '../support/served.ts';
 
 const SEED = seedOfRun();
-const KILLS = 24;
+const KILLS = 30;
 const CLIENTS = 4;
 const SPECIAL_KILLS = 5;
-const FIRST_STARTS = 10;
+const FIRST_STARTS = 12;
+const STAGES = ['', 'member/snap', 'member/snap/db', 'member/wal'];
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -89,7 +98,8 @@ async function finish(t: TestContext, dataDir: string, load: Load): Promise<void
 const call = async (endpoint: string, path: string, request: Uint8Array): Promise<void> => {
   try {
     const channel = await Channel.connect(endpoint);
-    await channel.unary(path, request).finally(() => channel.close());
+    await channel.unary(path, request);
+    await channel.close();
   } catch {
     // The kill comes in between, which is what it is for.
   }
@@ -98,25 +108,29 @@ const call = async (endpoint: string, path: string, request: Uint8Array): Promis
 describe('killed', () => {
   process.stdout.write(`ETCDKIT_SEED=${SEED}\n`);
 
-  test(`${KILLS} times under load, with a raft snapshot every 50 entries`, { timeout: 180_000 }, async (t) => {
-    const random = randomFor(SEED, 1);
-    const dataDir = join(scratch(t), 'data');
-    const flags = ['--snapshot-count=50', '--max-wals=2', '--max-snapshots=2'];
-    const load = new Load();
-    let served = await serveInChild(t, flagsAt(dataDir, ...flags));
-    for (let i = 0; i < KILLS; i++) {
-      await load.begin(served.endpoint);
-      await pause(20 + random.below(500));
+  test(
+    `${KILLS} times under load, with a raft snapshot every 50 entries`,
+    { timeout: 180_000 },
+    async (t) => {
+      const random = randomFor(SEED, 1);
+      const dataDir = join(scratch(t), 'data');
+      const flags = ['--snapshot-count=50', '--max-wals=2', '--max-snapshots=2'];
+      const load = new Load();
+      let served = await serveInChild(t, flagsAt(dataDir, ...flags));
+      for (let i = 0; i < KILLS; i++) {
+        await load.begin(served.endpoint);
+        await pause(20 + random.below(500));
+        await kill(served);
+        await load.end();
+        served = await restart(t, dataDir, load, flags);
+      }
       await kill(served);
-      await load.end();
-      served = await restart(t, dataDir, load, flags);
-    }
-    await kill(served);
-    assert.ok(load.acknowledged.size > KILLS * 10, `${load.acknowledged.size}`);
-    assert.ok(readdirSync(join(dataDir, 'member/snap')).some((name) => name.endsWith('.snap')));
-    await finish(t, dataDir, load);
-    t.diagnostic(`${load.acknowledged.size} acknowledged puts, ${KILLS + 1} kills`);
-  });
+      assert.ok(load.acknowledged.size > KILLS * 10, `${load.acknowledged.size}`);
+      assert.ok(readdirSync(join(dataDir, 'member/snap')).some((name) => name.endsWith('.snap')));
+      await finish(t, dataDir, load);
+      t.diagnostic(`${load.acknowledged.size} acknowledged puts, ${KILLS + 1} kills`);
+    },
+  );
 
   for (const [name, path, requestAt] of [
     ['during defrag', '/etcdserverpb.Maintenance/Defragment', () => new Uint8Array()],
@@ -152,12 +166,10 @@ describe('killed', () => {
     const stages = new Set<string>();
     for (let i = 0; i < FIRST_STARTS; i++) {
       const dataDir = join(root, `${i}`);
-      const starting = serveInChild(t, flagsAt(dataDir), { isWaited: false });
-      const { child, ended } = await starting;
-      for (let wait = 0; !existsSync(dataDir) && child.exitCode === null && wait < 5000; wait++) await pause(1);
-      // The first half millisecond decides as much as the rest.
-      const until = performance.now() + random.below(40) / (random.chance(0.5) ? 10 : 1);
-      while (performance.now() < until);
+      const { child, ended } = await serveInChild(t, flagsAt(dataDir), { isWaited: false });
+      const stage = join(dataDir, STAGES[i % STAGES.length]!);
+      for (let wait = 0; !existsSync(stage) && child.exitCode === null && wait < 5000; wait++) await pause(1);
+      await pause(random.below(10));
       child.kill('SIGKILL');
       await ended;
       stages.add(stageOf(dataDir));

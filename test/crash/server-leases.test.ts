@@ -20,9 +20,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 async function grant(channel: Channel, ttl: number, key: string): Promise<bigint> {
   const request = leaseGrantRequest.encode({ ttl: BigInt(ttl) });
-  const { id } = leaseGrantResponse.decode(
-    await channel.unary('/etcdserverpb.Lease/LeaseGrant', request),
-  );
+  const { id } = leaseGrantResponse.decode(await channel.unary('/etcdserverpb.Lease/LeaseGrant', request));
   const put = putRequest.encode({ key: Buffer.from(key), value: Buffer.from('v'), lease: id });
   await channel.unary('/etcdserverpb.KV/Put', put);
   return id;

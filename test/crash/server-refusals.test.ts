@@ -61,7 +61,7 @@ describe('a directory with damage', () => {
           counts.served++;
         } catch (error) {
           counts.refused++;
-          const told = String((error as Error).message);
+          const told = (error as Error).message;
           assert.deepEqual(treeOf(dataDir), before, `${i}: it was changed`);
           assert.ok(damages.length > 0, `${i}: refused, and verify finds nothing: ${told}`);
           continue;

@@ -36,7 +36,10 @@ const takesRoom = ({ operation }: DiskCall): boolean =>
 /** What the tests are about. */
 export const ILLNESSES = {
   'a full disk under the log': { code: 'ENOSPC', strikes: (call) => isLog(call) && takesRoom(call) },
-  'a full disk under the database': { code: 'ENOSPC', strikes: (call) => isDatabase(call) && takesRoom(call) },
+  'a full disk under the database': {
+    code: 'ENOSPC',
+    strikes: (call) => isDatabase(call) && takesRoom(call),
+  },
   'a full disk under both': { code: 'ENOSPC', strikes: takesRoom },
   'a log that cannot be synced': {
     code: 'EIO',

@@ -56,7 +56,10 @@ export async function put(channel: Channel, key: string, value: string, timeoutM
 
 /** Every key with its value. */
 export async function readAll(channel: Channel, prefix = '\0'): Promise<Map<string, string>> {
-  const rangeEnd = prefix === '\0' ? prefix : `${prefix.slice(0, -1)}${String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1)}`;
+  const rangeEnd =
+    prefix === '\0'
+      ? prefix
+      : `${prefix.slice(0, -1)}${String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1)}`;
   const request = rangeRequest.encode({ key: Buffer.from(prefix), rangeEnd: Buffer.from(rangeEnd) });
   const { kvs } = rangeResponse.decode(
     await channel.unary('/etcdserverpb.KV/Range', request, { timeoutMs: 30_000 }),
@@ -111,7 +114,10 @@ export class Writer {
 }
 
 /** What was acknowledged and is not there, or is something else. */
-export function lost(found: ReadonlyMap<string, string>, acknowledged: ReadonlyMap<string, string>): string[] {
+export function lost(
+  found: ReadonlyMap<string, string>,
+  acknowledged: ReadonlyMap<string, string>,
+): string[] {
   return [...acknowledged].filter(([key, value]) => found.get(key) !== value).map(([key]) => key);
 }
 

@@ -71,9 +71,7 @@ function leftoversOf(directory: string): string[] | undefined {
   if (!exists(directory)) return [];
   try {
     const names = readdirSync(directory).filter((name) => name !== 'lost+found');
-    return names.every(isTemporaryName)
-      ? names.map((name) => join(directory, name))
-      : undefined;
+    return names.every(isTemporaryName) ? names.map((name) => join(directory, name)) : undefined;
   } catch {
     return undefined;
   }
