@@ -121,6 +121,17 @@ test('a failed sync is the last one: who waits is told, and nobody else is let i
   assert.deepEqual(failures, [broken]);
 });
 
+test('a write that fails for another reason than a full disk is the last one', async () => {
+  const log = new SlowLog();
+  const { proposer, failures } = proposerOver(log);
+  const broken = new ToolError('io.failed', 'write: input/output error');
+  log.appendError = broken;
+  await assert.rejects(proposer.propose(lease(1n)), { status: STATUS.unavailable });
+  log.appendError = undefined;
+  await assert.rejects(proposer.propose(lease(2n)), { message: 'etcdserver: server stopped' });
+  assert.deepEqual(failures, [broken]);
+});
+
 test('a full disk refuses what it cannot take, and the next one may go through under the same index', async () => {
   const log = new SlowLog();
   const { proposer } = proposerOver(log);
