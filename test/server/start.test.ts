@@ -280,6 +280,24 @@ test('a flipped bit in the middle of the log is damage', async (t) => {
   await assertRefused(dataDir, 'wal.record.crc');
 });
 
+test('a raft snapshot that cannot be read is passed over aloud, and set aside as etcd does it', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  const snapDir = join(dataDir, 'member', 'snap');
+  const name = readdirSync(snapDir).find((one) => one.endsWith('.snap'))!;
+  truncateSync(join(snapDir, name), 20);
+  const { log, said } = rememberingLog();
+  const member = await openAt(dataDir, { log });
+  await member.release();
+  assert.ok(
+    said.some(({ level, message }) => level === 'warn' && message.startsWith('failed to read a snap')),
+  );
+  assert.deepEqual(
+    readdirSync(snapDir).filter((one) => one.includes('.snap')),
+    [`${name}.broken`],
+  );
+  await assertSound(dataDir);
+});
+
 test('what a killed process had not finished is removed, once the directory is ours', async (t) => {
   const dataDir = copyFixture(scratch(t), '3.6');
   const left = temporaryPath(databaseOf(dataDir));
