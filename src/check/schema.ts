@@ -99,7 +99,8 @@ function checkMeta(walk: DatabaseWalk, state: SchemaState, report: Report): void
         `storage version ${state.storageVersion} is not known to this build`,
         field,
       );
-    if (!has('term'))
+    // A server that was killed before its first entry was applied had written the version, and no term yet.
+    if (!has('term') && has('consistent_index'))
       report('schema.meta', 'lossy', 'term is missing although the storage version is written', field);
   } else if (version === '3.4') {
     report(

@@ -11,6 +11,7 @@ import { CorruptError, RefusedError } from '../errors.ts';
 import { parseSnapName, readSnapFile } from '../format/snap/file.ts';
 import { chooseSegments } from '../format/wal/name.ts';
 import { listSegments, type Segment } from '../format/wal/log.ts';
+import { BoltView } from '../store/backend/bolt-view.ts';
 import { openDatabase } from '../store/database.ts';
 import { LogTail } from '../store/log-tail.ts';
 import { BUCKETS } from '../store/schema/buckets.ts';
@@ -28,6 +29,11 @@ export interface FoundSnap {
   memberIds: bigint[];
 }
 
+export interface BrokenSnap {
+  name: string;
+  error: CorruptError;
+}
+
 export interface MemberFiles {
   paths: MemberPaths;
   /** Undefined when there is no database: everything is in the log then. */
@@ -42,6 +48,8 @@ export interface MemberFiles {
   snap: FoundSnap | undefined;
   /** Names in snap/. */
   snapNames: readonly string[];
+  /** Raft snapshots among them that cannot be read, and why. */
+  brokenSnaps: readonly BrokenSnap[];
 }
 
 /** Throws `CorruptError` for damage, `RefusedError` when the log begins too late for the database. */
@@ -50,10 +58,10 @@ export async function readMemberFiles(paths: MemberPaths, pacer: Pacer): Promise
   const applied = schema?.consistentIndex ?? 0;
   const { segments } = listSegments(paths.walDir);
   const snapNames = listNames(paths.snapDir);
-  const snaps = readSnaps(paths.snapDir, snapNames);
+  const { snaps, brokenSnaps } = readSnaps(paths.snapDir, snapNames);
   const known = { applied, snaps, snapNames, walDir: paths.walDir };
   const { tail, snap, cut } = await readTornTail(segments, known, pacer);
-  return { paths, schema, tail, cut, last: segments.at(-1)!, snap, snapNames };
+  return { paths, schema, tail, cut, last: segments.at(-1)!, snap, snapNames, brokenSnaps };
 }
 
 /** Everything small that the database says. */
@@ -69,6 +77,14 @@ function readSchema(path: string): SchemaState {
         where: { file: path },
       });
     }
+    const keys = new BoltView(database.source).scan('key')[Symbol.iterator]();
+    if (schema.consistentIndex === undefined && keys.next().done !== true) {
+      throw new CorruptError(
+        'schema.meta',
+        `${path} holds keys, but not which entry was applied last: the whole log would be applied to them again`,
+        { where: { file: path, field: 'bucket meta' } },
+      );
+    }
     return schema;
   } finally {
     database.close();
@@ -76,8 +92,12 @@ function readSchema(path: string): SchemaState {
 }
 
 /** Those that decode, newest name first: a server passes over the others. */
-function readSnaps(snapDir: string, names: readonly string[]): FoundSnap[] {
+function readSnaps(
+  snapDir: string,
+  names: readonly string[],
+): { snaps: FoundSnap[]; brokenSnaps: BrokenSnap[] } {
   const snaps: FoundSnap[] = [];
+  const brokenSnaps: BrokenSnap[] = [];
   for (const name of names.filter((one) => parseSnapName(one)).reverse()) {
     try {
       const source = openFile(join(snapDir, name));
@@ -89,9 +109,10 @@ function readSnaps(snapDir: string, names: readonly string[]): FoundSnap[] {
       }
     } catch (error) {
       if (!(error instanceof CorruptError)) throw error;
+      brokenSnaps.push({ name, error });
     }
   }
-  return snaps;
+  return { snaps, brokenSnaps };
 }
 
 interface Known {

@@ -210,9 +210,25 @@ async function openExisting(
   assertUsable(files);
   if (!options.isForcedNew) await assertAlone(files, options);
   const isNew = files.schema === undefined;
-  return withBackend(paths, { lock, isNew }, options, (backend) =>
+  const started = await withBackend(paths, { lock, isNew }, options, (backend) =>
     startExistingMember(backend, files, options),
   );
+  setAside(files, options);
+  return started;
+}
+
+/** Raft snapshots that nobody can read: an etcd that is killed while it writes one leaves it so, and names it so. */
+function setAside({ brokenSnaps, paths }: MemberFiles, { disk, log }: OpenMemberOptions): void {
+  for (const { name, error } of brokenSnaps) {
+    const path = join(paths.snapDir, name);
+    const broken = `${path}.broken`;
+    log.warn({ path, error, 'broken-path': broken }, 'failed to read a snap file; it is passed over');
+    try {
+      disk.rename(path, broken);
+    } catch (failure) {
+      log.warn({ path, error: failure }, 'failed to rename a broken snap file');
+    }
+  }
 }
 
 /** A database that a leader sent takes the old one's place when its snapshot is in the log; gives whether it did. */

@@ -121,7 +121,7 @@ describeCases('fields of meta', [
     'schema.meta',
     'note',
     /consistent_index is missing: no entry was applied yet/,
-    meta({ consistent_index: undefined }),
+    meta({ consistent_index: undefined, term: undefined }),
   ],
   [
     'schema.meta',

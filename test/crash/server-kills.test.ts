@@ -21,10 +21,11 @@ import {
 } from '../support/served.ts';
 
 const SEED = seedOfRun();
-const KILLS = 24;
+const KILLS = 30;
 const CLIENTS = 4;
 const SPECIAL_KILLS = 5;
-const FIRST_STARTS = 10;
+const FIRST_STARTS = 12;
+const STAGES = ['', 'member/snap', 'member/snap/db', 'member/wal'];
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -48,6 +49,11 @@ class Load {
     this.#writers = this.#channels.map(
       (channel, i) => new Writer(channel, `${this.#count}.${i}`, { valueBytes: 40 + 200 * i }),
     );
+  }
+
+  /** Until a put was acknowledged. */
+  async untilSome(): Promise<void> {
+    while (!this.#writers.some(({ acknowledged }) => acknowledged.size > 0)) await pause(2);
   }
 
   /** After the server is gone. */
@@ -92,7 +98,8 @@ async function finish(t: TestContext, dataDir: string, load: Load): Promise<void
 const call = async (endpoint: string, path: string, request: Uint8Array): Promise<void> => {
   try {
     const channel = await Channel.connect(endpoint);
-    await channel.unary(path, request).finally(() => void channel.close());
+    await channel.unary(path, request);
+    await channel.close();
   } catch {
     // The kill comes in between, which is what it is for.
   }
@@ -159,20 +166,17 @@ describe('killed', () => {
     const stages = new Set<string>();
     for (let i = 0; i < FIRST_STARTS; i++) {
       const dataDir = join(root, `${i}`);
-      const starting = serveInChild(t, flagsAt(dataDir), { isWaited: false });
-      const { child, ended } = await starting;
-      for (let wait = 0; !existsSync(dataDir) && child.exitCode === null && wait < 5000; wait++)
-        await pause(1);
-      // The first half millisecond decides as much as the rest.
-      const until = performance.now() + random.below(40) / (random.chance(0.5) ? 10 : 1);
-      while (performance.now() < until);
+      const { child, ended } = await serveInChild(t, flagsAt(dataDir), { isWaited: false });
+      const stage = join(dataDir, STAGES[i % STAGES.length]!);
+      for (let wait = 0; !existsSync(stage) && child.exitCode === null && wait < 5000; wait++) await pause(1);
+      await pause(random.below(10));
       child.kill('SIGKILL');
       await ended;
       stages.add(stageOf(dataDir));
       const load = new Load();
       const served = await serveInChild(t, flagsAt(dataDir));
       await load.begin(served.endpoint);
-      await pause(20);
+      await load.untilSome();
       await kill(served);
       await load.end();
       assert.ok(load.acknowledged.size > 0, served.log().slice(-2000));
@@ -193,7 +197,7 @@ describe('killed', () => {
     const load = new Load();
     const served = await serveInChild(t, flagsAt(dataDir));
     await load.begin(served.endpoint);
-    await pause(100);
+    await load.untilSome();
     await kill(served);
     await load.end();
     assert.ok(load.acknowledged.size > 0);

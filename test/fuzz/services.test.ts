@@ -25,7 +25,9 @@ async function endOf({ methods }: MemoryServices, path: string, bytes: Uint8Arra
   const handler = methods.unary?.[path];
   call.push(bytes);
   call.push(undefined);
-  const running = handler ? Promise.resolve(handler(bytes, call)) : methods.stream![path]!(call);
+  // A handler may throw at once.
+  const run = async (): Promise<unknown> => (handler ? handler(bytes, call) : methods.stream![path]!(call));
+  const running = run();
   let isOver = false;
   const over = running.then(
     () => 'ok',

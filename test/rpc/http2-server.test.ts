@@ -323,28 +323,6 @@ describe('closing', () => {
     assert.equal(under.server.stats.connections, 0);
   });
 
-  test('ends calls that wait for something, and those that never said what they want, at once', async (t) => {
-    const under = await serverUnderTest({ waiting: ['/test.Streams/Wait', '/test.Calls/Wait'] });
-    t.after(() => under.end());
-    const channel = await under.connect();
-    const unary = channel.unary('/test.Calls/Wait', text('for nothing'));
-    const calls = [
-      unary,
-      channel.stream('/test.Streams/Wait').receive(),
-      channel.stream('/test.Calls/Echo').receive(),
-    ].map((call) =>
-      assert.rejects(call, (error) => error instanceof RpcError && error.status === STATUS.unavailable),
-    );
-    const working = channel.unary('/test.Calls/Later', text('done'));
-    await until(() => under.seen.calls.length === 3, 'the calls arrive');
-    const began = performance.now();
-    await under.server.close({ graceMs: 60_000 });
-    assert.ok(performance.now() - began < 2000);
-    await Promise.all(calls);
-    assert.equal(words(await working), 'done');
-    assert.equal(under.seen.aborted.length, 2);
-  });
-
   test('cuts off what is left when the grace is over, and at once when it is told to', async (t) => {
     for (const isHurried of [false, true]) {
       const under = await serverUnderTest();

@@ -157,6 +157,17 @@ test('what cannot be applied is the last that is: those behind it in the batch a
   assert.deepEqual([applied, failures, proposer.appliedIndex, stats.pending], [[11], [broken], 11, 0]);
 });
 
+test('a write that fails for another reason than a full disk is the last one', async () => {
+  const log = new SlowLog();
+  const { proposer, failures } = proposerOver(log);
+  const broken = new ToolError('io.failed', 'write: input/output error');
+  log.appendError = broken;
+  await assert.rejects(proposer.propose(lease(1n)), { status: STATUS.unavailable });
+  log.appendError = undefined;
+  await assert.rejects(proposer.propose(lease(2n)), { message: 'etcdserver: server stopped' });
+  assert.deepEqual(failures, [broken]);
+});
+
 test('a full disk refuses what it cannot take, and the next one may go through under the same index', async () => {
   const log = new SlowLog();
   const { proposer } = proposerOver(log);

@@ -32,3 +32,12 @@ test('what finds no room raises the alarm once', async () => {
   assert.deepEqual(alarms, [[MEMBER.id, ALARM_TYPE.nospace]]);
   assert.equal(core.proposals.length, 1);
 });
+
+test('a disk without room for the database refuses what costs something, and raises no alarm', async () => {
+  const core = Object.assign(new MemoryCore(), { isDiskFull: true });
+  await assert.rejects(admit(core, -1, 1), { status: STATUS.resourceExhausted });
+  await admit(core, -1, 0);
+  core.isDiskFull = false;
+  await admit(core, -1, 1);
+  assert.deepEqual(core.applier.alarms(), []);
+});

@@ -250,6 +250,12 @@ test('a database without the bucket of its keys is damaged, not empty', async (t
   await assertRefused(dataDir, 'schema.bucket');
 });
 
+test('a database with keys that does not say what was applied is damaged: the log is not applied twice', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  await editRows(dataDir, 'meta', { consistent_index: undefined });
+  await assertRefused(dataDir, 'schema.meta');
+});
+
 test('a write that was cut short is cut off, and a copy kept', async (t) => {
   const dataDir = join(scratch(t), 'data');
   const member = await openAt(dataDir);
@@ -280,6 +286,24 @@ test('a flipped bit in the middle of the log is damage', async (t) => {
   disk.write(fd, Uint8Array.of(0x62), 700);
   disk.close(fd);
   await assertRefused(dataDir, 'wal.record.crc');
+});
+
+test('a raft snapshot that cannot be read is passed over aloud, and set aside as etcd does it', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  const snapDir = join(dataDir, 'member', 'snap');
+  const name = readdirSync(snapDir).find((one) => one.endsWith('.snap'))!;
+  truncateSync(join(snapDir, name), 20);
+  const { log, said } = rememberingLog();
+  const member = await openAt(dataDir, { log });
+  await member.release();
+  assert.ok(
+    said.some(({ level, message }) => level === 'warn' && message.startsWith('failed to read a snap')),
+  );
+  assert.deepEqual(
+    readdirSync(snapDir).filter((one) => one.includes('.snap')),
+    [`${name}.broken`],
+  );
+  await assertSound(dataDir);
 });
 
 test('what a killed process had not finished is removed, once the directory is ours', async (t) => {
