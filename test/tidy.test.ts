@@ -30,7 +30,7 @@ const OWNERS: Record<string, string> = {
   'yargs/helpers': 'cli/',
   pino: 'cli/',
   yaml: 'cli/serve/',
-  'prom-client': 'server/metrics.ts',
+  'prom-client': 'server/monitor/metrics.ts',
 };
 
 /** Formats know none but themselves; all of them may use proto. */

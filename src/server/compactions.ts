@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { DurableBackend } from '../store/backend/backend.ts';
 import type { Log } from './log.ts';
-import type { CompactionStats } from './stats.ts';
+import type { CompactionStats } from './monitor/stats.ts';
 
 /** A compaction whose records are still there. */
 export interface RunningCompaction {

@@ -15,12 +15,12 @@ import { CommitCadence } from './commits.ts';
 import { Compactions } from './compactions.ts';
 import type { Applied, Core, Identity } from './core.ts';
 import type { Log } from './log.ts';
-import type { OpenedMember } from './member-options.ts';
-import { raftSnapshotOf } from './membership.ts';
+import type { OpenedMember } from './start/member-options.ts';
+import { raftSnapshotOf } from './start/membership.ts';
 import { Proposer } from './propose.ts';
 import { rpcErrorOf } from './rpc-errors.ts';
-import { Snapshots } from './snapshots.ts';
-import type { Stats } from './stats.ts';
+import { Snapshots } from './raft-log/snapshots.ts';
+import type { Stats } from './monitor/stats.ts';
 
 export interface MemberCoreOptions {
   log: Log;

@@ -3,13 +3,13 @@ import { Pacer } from '../bytes/pacer.ts';
 import type { Version } from '../store/schema/buckets.ts';
 import { AutoCompactor } from './auto-compactor.ts';
 import { requestTimeoutMs, type ServerConfig, type ServerContext, type Target } from './config.ts';
-import { planFirstMember } from './first-member.ts';
+import { planFirstMember } from './start/first-member.ts';
 import { shortestTtl } from './lessor.ts';
 import { MemberCore } from './member-core.ts';
-import { hasRoom } from './quota.ts';
+import { hasRoom } from './services/quota.ts';
 import type { Served } from './served.ts';
-import { openMember } from './start.ts';
-import type { Stats } from './stats.ts';
+import { openMember } from './start/start.ts';
+import type { Stats } from './monitor/stats.ts';
 
 interface MemberOptions {
   config: ServerConfig;

@@ -11,7 +11,7 @@ import { RpcError, STATUS } from '../rpc/status.ts';
 import type { CommittedEntry } from '../store/apply/applier.ts';
 import type { Applied } from './core.ts';
 import { isDiskFull } from './failures.ts';
-import { WriteStats } from './stats.ts';
+import { WriteStats } from './monitor/stats.ts';
 
 /** What the proposer needs of the log. */
 export interface EntryLog {

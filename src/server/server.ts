@@ -9,18 +9,24 @@ import type { Methods } from '../rpc/seam.ts';
 import { STREAM_PATHS, UNARY_PATHS, WAITING_PATHS } from './api-paths.ts';
 import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
 import { releaseOf } from './emulation.ts';
-import { http1Handler, type HttpHandler, metricsHandler, nothingHandler, startingHandler } from './http.ts';
-import { type HttpListener, listenHttp } from './http-listener.ts';
+import {
+  http1Handler,
+  type HttpHandler,
+  metricsHandler,
+  nothingHandler,
+  startingHandler,
+} from './monitor/http.ts';
+import { type HttpListener, listenHttp } from './monitor/http-listener.ts';
 import { listenTarget, removeStaleSocket } from './listen-target.ts';
-import { CallStats, measured } from './measure.ts';
+import { CallStats, measured } from './monitor/measure.ts';
 import { startMember } from './member.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics } from './monitor/metrics.ts';
 import { openMountable, startMount } from './mount/mount.ts';
 import type { Served } from './served.ts';
-import type { ServerView } from './server-view.ts';
+import type { ServerView } from './monitor/server-view.ts';
 import { makeServices, REQUEST_OVERHEAD, type Services } from './services.ts';
-import { Stats } from './stats.ts';
-import { viewOf } from './view.ts';
+import { Stats } from './monitor/stats.ts';
+import { viewOf } from './monitor/view.ts';
 
 /** See {@link StartServer}. */
 export const startServer: StartServer = async (config, context) => {

@@ -5,9 +5,9 @@ import { WatchHub } from '../store/mvcc/watch.ts';
 import type { Version } from '../store/schema/buckets.ts';
 import { MONOTONIC_CLOCK } from './clock.ts';
 import type { Core } from './core.ts';
-import { KeyFeed } from './key-feed.ts';
+import { KeyFeed } from './services/key-feed.ts';
 import { Lessor } from './lessor.ts';
-import { admit } from './quota.ts';
+import { admit } from './services/quota.ts';
 import { clusterService } from './services/cluster.ts';
 import { electionService } from './services/election.ts';
 import { Health, healthService } from './services/health.ts';
@@ -16,7 +16,7 @@ import { leaseService } from './services/lease.ts';
 import { lockService } from './services/lock.ts';
 import { maintenanceService } from './services/maintenance.ts';
 import { watchService } from './services/watch.ts';
-import type { Stats } from './stats.ts';
+import type { Stats } from './monitor/stats.ts';
 
 export interface ServicesOptions {
   /** The etcd that the server stands for, and the version it says it is: `3.6`, `3.6.16`. */

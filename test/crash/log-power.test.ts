@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { verify } from '../../src/check/verify.ts';
 import { ToolError } from '../../src/errors.ts';
-import type { OpenedMember } from '../../src/server/member-options.ts';
+import type { OpenedMember } from '../../src/server/start/member-options.ts';
 import { type DiskCall, faultyDisk, hastyDisk } from '../support/faulty-disk.ts';
 import { type Random, randomFor, seedOfRun } from '../support/mutate.ts';
 import { beginAll, openAt, takeSnapshot } from '../support/opened-member.ts';

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { http1Handler, type HttpOptions, metricsHandler } from '../../src/server/http.ts';
-import { listenHttp } from '../../src/server/http-listener.ts';
-import { CallStats, measured } from '../../src/server/measure.ts';
-import { createMetrics } from '../../src/server/metrics.ts';
-import type { ServerView } from '../../src/server/server-view.ts';
-import { Stats } from '../../src/server/stats.ts';
-import { type Answer, ask } from '../server/http-client.ts';
-import { healthyView, keptLog } from '../server/view.ts';
+import { http1Handler, type HttpOptions, metricsHandler } from '../../src/server/monitor/http.ts';
+import { listenHttp } from '../../src/server/monitor/http-listener.ts';
+import { CallStats, measured } from '../../src/server/monitor/measure.ts';
+import { createMetrics } from '../../src/server/monitor/metrics.ts';
+import type { ServerView } from '../../src/server/monitor/server-view.ts';
+import { Stats } from '../../src/server/monitor/stats.ts';
+import { type Answer, ask } from '../server/monitor/http-client.ts';
+import { healthyView, keptLog } from '../server/monitor/healthy-view.ts';
 import { scratch } from '../support/scratch.ts';
 import { etcdctl, freeMemberPorts, skipReason, startEtcd, type Version } from './etcd.ts';
 

@@ -7,7 +7,7 @@ import { configOf } from '../../src/cli/serve/config.ts';
 import { isServeFlag, SERVE_FLAGS } from '../../src/cli/serve/flags.ts';
 import { collectSettings } from '../../src/cli/serve/settings.ts';
 import { ToolError } from '../../src/errors.ts';
-import { planFirstMember } from '../../src/server/first-member.ts';
+import { planFirstMember } from '../../src/server/start/first-member.ts';
 import { scratch } from '../support/scratch.ts';
 import { runTool, skipReason } from './etcd.ts';
 

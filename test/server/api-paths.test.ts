@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { STREAM_PATHS, UNARY_PATHS } from '../../src/server/api-paths.ts';
 import { makeServices } from '../../src/server/services.ts';
-import { Stats } from '../../src/server/stats.ts';
+import { Stats } from '../../src/server/monitor/stats.ts';
 import { MemoryCore } from './memory-core.ts';
 
 test('every method that is served has its path here, and every path its method', () => {

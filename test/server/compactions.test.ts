@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ToolError } from '../../src/errors.ts';
 import { Compactions } from '../../src/server/compactions.ts';
-import { CompactionStats } from '../../src/server/stats.ts';
+import { CompactionStats } from '../../src/server/monitor/stats.ts';
 import type { DurableBackend } from '../../src/store/backend/backend.ts';
 
 function compactionsOver(commit = async (): Promise<void> => {}) {

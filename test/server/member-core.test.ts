@@ -10,12 +10,12 @@ import type { RangeResponse } from '../../src/format/proto/kvpb.ts';
 import { rangeRequest } from '../../src/format/proto/rpcpb.ts';
 import { STATUS } from '../../src/rpc/status.ts';
 import { MemberCore, type MemberCoreOptions } from '../../src/server/member-core.ts';
-import { Stats } from '../../src/server/stats.ts';
+import { Stats } from '../../src/server/monitor/stats.ts';
 import { answerRange } from '../../src/store/apply/range.ts';
 import { put } from '../store/apply/state-machine.ts';
 import { beginAll, openAt, rememberingLog } from '../support/opened-member.ts';
 import { scratch } from '../support/scratch.ts';
-import { failingDisk, readLog } from './log-fixture.ts';
+import { failingDisk, readLog } from './raft-log/log-fixture.ts';
 
 type OpenOptions = Parameters<typeof openAt>[1];
 

@@ -7,7 +7,7 @@ import * as lease from '../../src/format/proto/lease-service.ts';
 import * as maintenance from '../../src/format/proto/maintenance-service.ts';
 import { alarmRequest, leaseGrantRequest, leaseRevokeRequest } from '../../src/format/proto/rpcpb.ts';
 import type { Methods } from '../../src/rpc/seam.ts';
-import { KeyFeed } from '../../src/server/key-feed.ts';
+import { KeyFeed } from '../../src/server/services/key-feed.ts';
 import { Lessor } from '../../src/server/lessor.ts';
 import { clusterService } from '../../src/server/services/cluster.ts';
 import { electionService } from '../../src/server/services/election.ts';

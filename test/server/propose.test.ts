@@ -7,7 +7,7 @@ import { requestOf } from '../../src/format/proto/request.ts';
 import type { EntryInput } from '../../src/format/wal/frames.ts';
 import { Proposer, type ProposerOptions } from '../../src/server/propose.ts';
 import { type RpcError, STATUS } from '../../src/rpc/status.ts';
-import { WriteStats } from '../../src/server/stats.ts';
+import { WriteStats } from '../../src/server/monitor/stats.ts';
 
 /** A disk whose syncs end when the test says so. */
 class SlowLog {

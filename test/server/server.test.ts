@@ -21,8 +21,8 @@ import { buildDatabase, put } from '../store/database-builder.ts';
 import { fixture } from '../support/fixtures.ts';
 import { copyFixture, editRows } from '../support/member-copy.ts';
 import { scratch } from '../support/scratch.ts';
-import { failingDisk } from './log-fixture.ts';
-import { keptLog } from './view.ts';
+import { failingDisk } from './raft-log/log-fixture.ts';
+import { keptLog } from './monitor/healthy-view.ts';
 
 const ANY_PORT = 'http://127.0.0.1:0';
 const SNAPSHOT = fixture('snap/snap-3.6.db');

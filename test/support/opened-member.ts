@@ -6,9 +6,9 @@ import { internalRaftRequest } from '../../src/format/proto/rpcpb.ts';
 import type { Input } from '../../src/format/proto/field.ts';
 import type { InternalRaftRequest } from '../../src/format/proto/rpcpb.ts';
 import type { EntryInput } from '../../src/format/wal/frames.ts';
-import type { OpenedMember, OpenMemberOptions } from '../../src/server/member-options.ts';
-import { raftSnapshotOf } from '../../src/server/membership.ts';
-import { openMember } from '../../src/server/start.ts';
+import type { OpenedMember, OpenMemberOptions } from '../../src/server/start/member-options.ts';
+import { raftSnapshotOf } from '../../src/server/start/membership.ts';
+import { openMember } from '../../src/server/start/start.ts';
 
 export const TOKEN = 'etcd-cluster';
 const NAME = 'm1';

@@ -22,7 +22,7 @@ import type { Methods } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
 import type { Core } from '../core.ts';
 import { etcdError, readOnlyError } from '../rpc-errors.ts';
-import { areMemberUrls } from '../member-urls.ts';
+import { areMemberUrls } from './member-urls.ts';
 import { unary } from './method.ts';
 
 const BLANK = { name: '', clientUrls: [], isLearner: false };

@@ -5,9 +5,9 @@ import type { ResponseHeader } from '../../format/proto/kvpb.ts';
 import type { Value } from '../../format/proto/message.ts';
 import type { Methods, Stream } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
-import { clientError, Contest, type ContestOptions, leaseOf, type Stake, transact } from '../contest.ts';
+import { clientError, Contest, type ContestOptions, leaseOf, type Stake, transact } from './contest.ts';
 import type { Core } from '../core.ts';
-import { Waker } from '../waker.ts';
+import { Waker } from './waker.ts';
 import { sendWaiting, serverStream, unary } from './method.ts';
 
 const PATH = '/v3electionpb.Election/';

@@ -6,7 +6,7 @@ import {
 } from '../../format/proto/concurrency-services.ts';
 import type { Methods, Stream } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
-import { Waker } from '../waker.ts';
+import { Waker } from './waker.ts';
 import { sendWaiting, serverStream, unary } from './method.ts';
 
 type ServingStatus = (typeof SERVING_STATUS)[keyof typeof SERVING_STATUS];

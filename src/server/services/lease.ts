@@ -12,7 +12,7 @@ import {
 import { leaseGrantRequest, type LeaseGrantRequest, leaseRevokeRequest } from '../../format/proto/rpcpb.ts';
 import type { Methods } from '../../rpc/seam.ts';
 import type { Core } from '../core.ts';
-import { freshLeaseId } from '../lease-ids.ts';
+import { freshLeaseId } from './lease-ids.ts';
 import type { Lessor } from '../lessor.ts';
 import { decodeRequest, sendWaiting, stream, unary } from './method.ts';
 

@@ -8,7 +8,7 @@ import {
 import type { ResponseHeader } from '../../format/proto/kvpb.ts';
 import type { Methods } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
-import { clientError, Contest, type ContestOptions, type Entered, leaseOf } from '../contest.ts';
+import { clientError, Contest, type ContestOptions, type Entered, leaseOf } from './contest.ts';
 import type { Core } from '../core.ts';
 import { etcdError } from '../rpc-errors.ts';
 import { unary } from './method.ts';

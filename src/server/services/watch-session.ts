@@ -17,7 +17,7 @@ import type { Stream } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
 import type { EventBatch } from '../../store/mvcc/event-batch.ts';
 import type { Subscriber, Watcher, WatchHub, WatchOptions } from '../../store/mvcc/watch.ts';
-import type { WatchStats } from '../stats.ts';
+import type { WatchStats } from '../monitor/stats.ts';
 import type { WatchFrames } from './watch-frames.ts';
 import type { WatchClock } from './watch.ts';
 

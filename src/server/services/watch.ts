@@ -8,7 +8,7 @@ import type { BackendView } from '../../store/backend/backend.ts';
 import type { WatchedKeys } from '../../store/mvcc/events.ts';
 import type { KeyValues } from '../../store/mvcc/key-values.ts';
 import { WatchHub } from '../../store/mvcc/watch.ts';
-import { WatchStats } from '../stats.ts';
+import { WatchStats } from '../monitor/stats.ts';
 import { WatchFrames } from './watch-frames.ts';
 import { WatchSession } from './watch-session.ts';
 

@@ -20,9 +20,9 @@ import { defaultConfig } from '../../../src/server/config.ts';
 import { openMountable, startMount } from '../../../src/server/mount/mount.ts';
 import type { Served } from '../../../src/server/served.ts';
 import { makeServices } from '../../../src/server/services.ts';
-import { Stats } from '../../../src/server/stats.ts';
+import { Stats } from '../../../src/server/monitor/stats.ts';
 import { ask, open } from '../fake-call.ts';
-import { keptLog } from '../view.ts';
+import { keptLog } from '../monitor/healthy-view.ts';
 
 const ALL = { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0) };
 

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as messages from '../../../src/format/proto/concurrency-services.ts';
 import { keyValue } from '../../../src/format/proto/mvccpb.ts';
 import { STATUS } from '../../../src/rpc/status.ts';
-import { KeyFeed } from '../../../src/server/key-feed.ts';
+import { KeyFeed } from '../../../src/server/services/key-feed.ts';
 import { electionService } from '../../../src/server/services/election.ts';
 import { grant, put, remove } from '../../store/apply/state-machine.ts';
 import { ask, FakeCall, open } from '../fake-call.ts';

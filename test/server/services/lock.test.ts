@@ -8,7 +8,7 @@ import {
   unlockResponse,
 } from '../../../src/format/proto/concurrency-services.ts';
 import { STATUS } from '../../../src/rpc/status.ts';
-import { KeyFeed } from '../../../src/server/key-feed.ts';
+import { KeyFeed } from '../../../src/server/services/key-feed.ts';
 import { lockService } from '../../../src/server/services/lock.ts';
 import { grant } from '../../store/apply/state-machine.ts';
 import { ask, FakeCall } from '../fake-call.ts';

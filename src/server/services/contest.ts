@@ -1,0 +1,124 @@
+/**
+ * Contenders under one name, first come, first served: locks and elections. Each is a key `name/lease`, and the oldest
+ * one has its turn. etcd v3.6 client/v3/concurrency, which the server runs for those who cannot.
+ */
+import { ascending, prefixEnd } from '../../bytes/order.ts';
+import type { Input } from '../../format/proto/field.ts';
+import type { ResponseHeader, TxnResponse } from '../../format/proto/kvpb.ts';
+import { type KeyValue, keyValue } from '../../format/proto/mvccpb.ts';
+import { COMPARE_RESULT, COMPARE_TARGET, type RequestOp, type TxnRequest } from '../../format/proto/rpcpb.ts';
+import { RpcError, STATUS } from '../../rpc/status.ts';
+import type { Head, KeyRange, Stored } from '../../store/mvcc/key-values.ts';
+import type { Core } from '../core.ts';
+import type { KeyFeed } from './key-feed.ts';
+import { freshLeaseId } from './lease-ids.ts';
+import { rpcErrorOf } from '../rpc-errors.ts';
+
+/** Of a session whose client brought no lease; seconds. */
+const SESSION_TTL = 60n;
+
+/** What locks and elections need. */
+export interface ContestOptions {
+  feed: KeyFeed;
+  /** 64 random bits. */
+  randomId: () => bigint;
+}
+
+/** Which key stands for somebody, and since when. */
+export interface Stake {
+  key: Uint8Array;
+  createRevision: number;
+}
+
+/** One that is there, under the header of the transaction that put or found it. */
+export interface Entered extends Stake {
+  header: ResponseHeader;
+  /** What was there already. */
+  found: KeyValue | undefined;
+}
+
+export class Contest {
+  /** Keys of all contenders. */
+  readonly range: KeyRange & { end: Uint8Array };
+  readonly #core: Core;
+  readonly #feed: KeyFeed;
+
+  constructor(core: Core, feed: KeyFeed, name: Uint8Array) {
+    const key = Buffer.concat([name, Buffer.from('/')]);
+    this.range = { key, end: prefixEnd(key) };
+    this.#core = core;
+    this.#feed = feed;
+  }
+
+  /** Puts the key of a lease, unless it is there. */
+  async enter(lease: bigint, value: Uint8Array): Promise<Entered> {
+    const key = Buffer.concat([this.range.key, Buffer.from(lease.toString(16))]);
+    const { header, response } = await transact(this.#core, { key, createRevision: 0 }, [
+      { requestPut: { key, value, lease } },
+      { requestRange: { key } },
+    ]);
+    const bytes = response.responses[0]?.responseRange?.kvs[0];
+    const found = bytes && keyValue.decode(bytes);
+    return { key, header, found, createRevision: found?.createRevision ?? header.revision };
+  }
+
+  /** Whose turn it is. */
+  first(): Stored | undefined {
+    const [head] = this.#heads();
+    return head && this.#core.keys.range({ key: Buffer.from(head.key, 'latin1'), end: undefined })[0];
+  }
+
+  /** Waits until all that came before are gone. Throws when the call is over before. */
+  async turnOf({ createRevision }: Stake, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const before = this.#heads().findLast((head) => head.createRevision < createRevision);
+      if (!before) return;
+      await this.#feed.deletionOf(Buffer.from(before.key, 'latin1'), signal);
+    }
+  }
+
+  /** The oldest first. */
+  #heads(): Head[] {
+    const byAge = (a: Head, b: Head): number =>
+      a.createRevision - b.createRevision || ascending(a.key, b.key);
+    return this.#core.keys.heads(this.range).sort(byAge);
+  }
+}
+
+/** The lease that a client brought, or a new one. */
+export async function leaseOf(core: Core, lease: bigint, { randomId }: ContestOptions): Promise<bigint> {
+  if (lease !== 0n) return lease;
+  const id = freshLeaseId(core.applier.leases, randomId);
+  await core.propose({ leaseGrant: { id, ttl: SESSION_TTL } });
+  return id;
+}
+
+interface Transacted {
+  /** With the revision of the transaction. */
+  header: ResponseHeader;
+  response: TxnResponse;
+}
+
+/** Does one thing if a key was created at a revision (0: is not there), else the other if there is one. */
+export async function transact(
+  core: Core,
+  { key, createRevision }: Stake,
+  [success, failure]: [success: Input<RequestOp>, failure?: Input<RequestOp>],
+): Promise<Transacted> {
+  const is = { result: COMPARE_RESULT.equal, target: COMPARE_TARGET.create };
+  const txn: Input<TxnRequest> = {
+    compare: [{ ...is, key, createRevision: BigInt(createRevision) }],
+    success: [success],
+    failure: failure ? [failure] : [],
+  };
+  const response = (await core.propose({ txn })).response as TxnResponse;
+  const { revision } = response.header ?? core.header();
+  return { response, header: { ...core.header(), revision } };
+}
+
+/** etcd runs these services as a client of itself, and its client's errors lose their status on the way out. */
+export function clientError(error: unknown): RpcError {
+  const told = rpcErrorOf(error);
+  const isEtcds = told.message.startsWith('etcdserver: ') && told.status !== STATUS.cancelled;
+  return isEtcds ? new RpcError(STATUS.unknown, told.message, error) : told;
+}
