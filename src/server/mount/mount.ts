@@ -91,13 +91,15 @@ async function mount(options: MountOptions, mountable: Mountable, context: Serve
   const owner = walDir === undefined ? undefined : await replayed(last, walDir, pacer);
   const shown = target.revision === undefined ? last : new UntilRevision(last, target.revision);
   const scratch = target.isScratch ? await openScratch(shown, options, context) : undefined;
-  const digest = startDigest(database);
-  if (digest) void reportDigest(database, digest, log);
+  let digest: PendingDigest | undefined;
   try {
     const rows = scratch?.rows ?? new Overlay(shown);
     const keys = await KeyValues.open(rows, pacer);
     assertHeld(keys, target.revision);
     keys.sort();
+    // Not before: it would take the disk from whoever waits for the keys.
+    digest = startDigest(database);
+    if (digest) void reportDigest(database, digest, log);
     const applier = new Applier(rows, keys, { hasTerm: rows.get('meta', TERM) !== undefined });
     if (applier.users.isEnabled) throw authEnabled(target.path);
     const isFileWhole = (): boolean => walDir === undefined && shown === last && scratch === undefined;
