@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isLockedByOther } from '../../bytes/lock.ts';
 import { Pacer } from '../../bytes/pacer.ts';
+import type { PendingDigest } from '../../bytes/sha256.ts';
 import { recognise } from '../../check/kind.ts';
 import { RefusedError, UsageError } from '../../errors.ts';
 import { compareBytes } from '../../bytes/order.ts';
@@ -86,16 +87,19 @@ async function mount(options: MountOptions, mountable: Mountable, context: Serve
   const { database, walDir } = mountable;
   const pacer = new Pacer({ signal });
   const began = performance.now();
-  void reportDigest(database, log);
   const last = new Overlay(new BoltView(database.source));
   const owner = walDir === undefined ? undefined : await replayed(last, walDir, pacer);
   const shown = target.revision === undefined ? last : new UntilRevision(last, target.revision);
   const scratch = target.isScratch ? await openScratch(shown, options, context) : undefined;
+  let digest: PendingDigest | undefined;
   try {
     const rows = scratch?.rows ?? new Overlay(shown);
     const keys = await KeyValues.open(rows, pacer);
     assertHeld(keys, target.revision);
     keys.sort();
+    // Not before: it would take the disk from whoever waits for the keys.
+    digest = startDigest(database);
+    if (digest) void reportDigest(database, digest, log);
     const applier = new Applier(rows, keys, { hasTerm: rows.get('meta', TERM) !== undefined });
     if (applier.users.isEnabled) throw authEnabled(target.path);
     const isFileWhole = (): boolean => walDir === undefined && shown === last && scratch === undefined;
@@ -111,23 +115,23 @@ async function mount(options: MountOptions, mountable: Mountable, context: Serve
       emulated: config.emulate ?? versionOf(rows),
       isTimed: false,
       async stop() {
+        digest?.cancel();
         await compactions?.stop();
         await backend.close();
       },
     };
   } catch (error) {
+    digest?.cancel();
     await scratch?.close();
     throw error;
   }
 }
 
 /** Reading goes on meanwhile: what is looked at is checked page by page, whatever the digest says. */
-async function reportDigest(database: Database, log: Log): Promise<void> {
-  const { trailer, path } = database;
-  const pending = startDigest(database);
-  if (!pending || !trailer) return;
+async function reportDigest({ trailer, path }: Database, digest: PendingDigest, log: Log): Promise<void> {
+  if (!trailer) return;
   try {
-    const isEqual = compareBytes(await pending.result, trailer) === 0;
+    const isEqual = compareBytes(await digest.result, trailer) === 0;
     if (isEqual) log.info({ path }, 'the SHA-256 of the backup is right');
     else log.error({ path }, 'the SHA-256 of the backup does not match: it is damaged or was changed');
   } catch (error) {
