@@ -177,10 +177,16 @@ async function readTornTail(
       segment.path === cut.path ? { ...segment, open: () => startOf(segment.open(), cut.offset) } : segment,
     );
     const found = await readTail(short, known, pacer);
-    // What a later state calls committed was durable: then it is damage.
-    if (commitBehind(segments.at(-1)!, cut.offset) > found.tail.lastIndex) throw error;
+    // What a later state calls committed, or the database has applied, was durable: then it is damage.
+    const durable = Math.max(commitBehind(segments.at(-1)!, cut.offset), known.applied);
+    if (durable > endOfLog(found.tail)) throw error;
     return { ...found, cut };
   }
+}
+
+/** Where a log ends by its own records; a tail without entries has the database's word for it. */
+function endOfLog({ firstIndex, lastIndex, snapshots }: LogTail): number {
+  return firstIndex <= lastIndex ? lastIndex : Math.max(0, ...snapshots.map(({ index }) => index));
 }
 
 /** The name of a database that a leader sent with a snapshot. */

@@ -3,6 +3,7 @@ import {
   copyFileSync,
   existsSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   truncateSync,
@@ -272,6 +273,16 @@ test('a write that was cut short is cut off, and a copy kept', async (t) => {
   await again.release();
   assert.ok(readLog(walOf(dataDir)).entries.length >= entries.length);
   await assertSound(dataDir);
+});
+
+test('a bad record before what the database has applied is damage, however it looks', async (t) => {
+  const dataDir = copyFixture(scratch(t), '3.6');
+  const { file } = endOf(walOf(dataDir));
+  const bytes = readFileSync(file);
+  // In the length word of the first entry: with it the rest of the sector counts as one record, which ends in a zero.
+  bytes[86] = bytes[86]! ^ 0x10;
+  writeFileSync(file, bytes);
+  await assert.rejects(openAt(dataDir), CorruptError);
 });
 
 test('a flipped bit in the middle of the log is damage', async (t) => {
