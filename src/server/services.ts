@@ -57,7 +57,7 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
     isCheckpointing: options.isLeaseCheckpointed,
   });
   const health = new Health();
-  const admitBytes = (bytes: number): Promise<void> => admit(core, options.quotaBytes, bytes);
+  const admitBytes = (bytes: number): Promise<void> | undefined => admit(core, options.quotaBytes, bytes);
   const methods = [
     kvService(core, { txnOperationsMax: options.txnOperationsMax, admit: admitBytes }),
     watchService(core, {

@@ -32,7 +32,7 @@ export interface KvOptions {
   /** Operations in one list of a transaction. */
   txnOperationsMax: number;
   /** Throws NOSPACE when so many bytes exceed the quota, after it has raised the alarm. */
-  admit: (bytes: number) => Promise<void>;
+  admit: (bytes: number) => Promise<void> | undefined;
 }
 
 const SERVICE = '/etcdserverpb.KV';

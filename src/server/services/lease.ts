@@ -25,7 +25,7 @@ export interface LeaseServiceOptions {
   /** 64 random bits, for leases whose id the server chooses. */
   randomId: () => bigint;
   /** Throws NOSPACE when so many bytes exceed the quota, after it has raised the alarm. */
-  admit: (bytes: number) => Promise<void>;
+  admit: (bytes: number) => Promise<void> | undefined;
   /** Told of the seconds of each lease that was granted. */
   onGrant?: (ttl: number) => void;
 }

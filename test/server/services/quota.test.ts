@@ -23,7 +23,7 @@ test('what finds no room raises the alarm once', async () => {
   await admit(core, 30_000, 500);
   assert.deepEqual(core.applier.alarms(), []);
   for (let i = 0; i < 3; i++) {
-    await assert.rejects(admit(core, 20_500, 500), {
+    await assert.rejects(async () => admit(core, 20_500, 500), {
       status: STATUS.resourceExhausted,
       message: 'etcdserver: mvcc: database space exceeded',
     });
@@ -35,7 +35,7 @@ test('what finds no room raises the alarm once', async () => {
 
 test('a disk without room for the database refuses what costs something, and raises no alarm', async () => {
   const core = Object.assign(new MemoryCore(), { isDiskFull: true });
-  await assert.rejects(admit(core, -1, 1), { status: STATUS.resourceExhausted });
+  await assert.rejects(async () => admit(core, -1, 1), { status: STATUS.resourceExhausted });
   await admit(core, -1, 0);
   core.isDiskFull = false;
   await admit(core, -1, 1);
