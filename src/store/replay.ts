@@ -11,6 +11,16 @@ import { LogTail } from './log-tail.ts';
 import type { Compaction } from './mvcc/compaction.ts';
 import { KeyValues } from './mvcc/key-values.ts';
 
+/** Whether they were answered or refused: they have no effect. */
+const QUESTIONS: readonly Outcome['what'][] = [
+  'range',
+  'authStatus',
+  'authUserGet',
+  'authUserList',
+  'authRoleGet',
+  'authRoleList',
+];
+
 /** A request that had no effect, as on every member. */
 export interface RejectedEntry {
   index: number;
@@ -81,7 +91,8 @@ async function applyTo(
     const { what, rejection, compaction } = applier.apply(entry, at);
     compaction?.finish();
     replay.counts.set(what, (replay.counts.get(what) ?? 0) + 1);
-    if (rejection) replay.rejected.push({ index, what, reason: rejection.message });
+    if (rejection && !QUESTIONS.includes(what))
+      replay.rejected.push({ index, what, reason: rejection.message });
     replay.to = index;
   });
 }

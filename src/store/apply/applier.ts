@@ -54,16 +54,6 @@ export interface ApplierOptions {
   leaseTtlMin?: number;
 }
 
-/** In a log nobody waits for their answers. */
-const READS: readonly RequestName[] = [
-  'range',
-  'authStatus',
-  'authUserGet',
-  'authUserList',
-  'authRoleGet',
-  'authRoleList',
-];
-
 const CONSISTENT_INDEX = Buffer.from('consistent_index');
 const TERM = Buffer.from('term');
 
@@ -130,7 +120,7 @@ export class Applier {
     if (found.kind === 'empty') return { what: 'no-op' };
     if (found.kind === 'v2') return attempt('v2', () => this.cluster.applyV2(found.request));
     const name = nameOf(found.request, where);
-    return READS.includes(name) ? { what: name } : this.#requested(name, found.request);
+    return this.#requested(name, found.request);
   }
 
   #changed(change: ConfChange): Outcome {

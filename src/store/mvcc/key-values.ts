@@ -12,6 +12,7 @@ import type { KeyIndex } from './key-index.ts';
 import { joinLease, viewKeyValue } from './key-value.ts';
 import { decodeMark, encodeMark, FINISHED_KEY, SCHEDULED_KEY } from './marks.ts';
 import { encodeRevision } from './record.ts';
+import { StoredCache } from './stored-cache.ts';
 
 export type { Change };
 
@@ -50,6 +51,8 @@ export interface ReadOptions {
   limit?: number | undefined;
 }
 
+const LATELY_SIZE = 4 << 20;
+
 /** The first key that is one: the record of a bump has none. */
 const FIRST_KEY = Uint8Array.of(0);
 const firstOf = (key: Uint8Array): Uint8Array => (key.length === 0 ? FIRST_KEY : key);
@@ -79,6 +82,7 @@ export class KeyValues {
   onRevision: ((revision: number, changes: readonly Change[]) => void) | undefined;
   readonly #backend: Backend;
   readonly #keys: KeyIndex;
+  readonly #lately = new StoredCache(LATELY_SIZE);
   /** While it is, the index may hold a revision that is not there yet. */
   #isChanging = false;
   /** The last that was begun. */
@@ -202,9 +206,16 @@ export class KeyValues {
     const keys = this.#keys;
     keys.seek(id, past);
     const { main, sub, isNewest } = keys;
+    const known = isNewest ? this.#lately.get(id, main, sub) : undefined;
+    if (known) return known;
     const bytes = this.#backend.get('key', encodeRevision(main, sub));
     if (!bytes) throw new CorruptError('mvcc.value', `the record of revision ${main}.${sub} is gone`);
-    if (isNewest) return { ...this.#head(id), bytes };
+    if (isNewest) {
+      // In memory of its own: a view would keep what it is a view of.
+      const stored = { ...this.#head(id), bytes: bytes.slice() };
+      this.#lately.set(id, sub, stored);
+      return stored;
+    }
     const { createRevision, version, leaseLow, leaseHigh } = viewKeyValue(bytes);
     const lease = joinLease(leaseLow, leaseHigh);
     return { key: keys.nameOf(id), createRevision, modRevision: main, version, lease, bytes };

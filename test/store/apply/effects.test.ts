@@ -86,8 +86,3 @@ describe('questions about users', () => {
     assert.equal(askedBy('u', { range: { key: text('m') } }), denied);
   });
 });
-
-test('in a log nobody waits for what a question is answered', () => {
-  const state = new StateMachine();
-  state.accept({ authUserGet: { name: 'x' } }, { range: { key: text('a'), revision: 99n } });
-});
