@@ -38,6 +38,7 @@ export async function startMember(options: MemberOptions, context: ServerContext
     disk,
     pacer: new Pacer({ signal }),
     log,
+    lockTimeoutMs: config.lockTimeoutMs,
     snapshotsMax: config.snapshotsMax,
     walsMax: config.walsMax,
     stats: stats.disk,

@@ -9,7 +9,7 @@ export async function startCommand(
   state: (dataDir: string) => unknown = () => undefined,
 ): Promise<{ code: number | null; stderr: string }> {
   const before = state(dataDir);
-  const refused = await serveInChild(t, flagsAt(dataDir));
+  const refused = await serveInChild(t, flagsAt(dataDir, '--timeout=100ms'));
   const { code } = await refused.ended;
   assert.deepEqual(state(dataDir), before);
   return { code, stderr: refused.log() };

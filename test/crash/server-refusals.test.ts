@@ -87,7 +87,7 @@ describe('the program refuses', () => {
     assert.equal(code, EXIT.damage, stderr);
     const [found] = (await verify(dataDir)).findings.filter(({ severity }) => severity !== 'note');
     assert.ok(stderr.includes(found!.message), stderr);
-    assert.match(stderr, /etcdkit verify/);
+    assert.match(stderr, /etcdkit snapshot verify/);
   });
 
   test('a directory on which it is running already, and goes on running', async (t) => {

@@ -30,6 +30,8 @@ export interface OpenMemberOptions {
   /** `BoltBackend.open`, unless given. */
   openBackend?: ((disk: Disk, path: string, options: BoltOptions) => Promise<DurableBackend>) | undefined;
   nowMs?: (() => number) | undefined;
+  /** How long to wait for a lock that another process holds; one try without it, 0 for ever. */
+  lockTimeoutMs?: number | undefined;
   /** Goes on where this host cannot lock a file. */
   allowUnlocked?: boolean | undefined;
   segmentBytes?: number | undefined;

@@ -16,6 +16,7 @@ import type { BackendView, DurableBackend } from '../../store/backend/backend.ts
 import { BoltBackend } from '../../store/backend/bolt.ts';
 import { BoltView } from '../../store/backend/bolt-view.ts';
 import { openDatabase } from '../../store/database.ts';
+import type { Log } from '../log.ts';
 import { startNewMember } from './bootstrap.ts';
 import { assertUsable, startExistingMember } from './existing.ts';
 import { assertOneVoter, membersOf } from './forced.ts';
@@ -23,7 +24,7 @@ import { type MemberFiles, readMemberFiles, receivedName } from './member-files.
 import type { MemberPaths, OpenedMember, OpenMemberOptions, StartedMember } from './member-options.ts';
 
 const DIRECTORY_MODE = 0o700;
-/** One try: a server that waits for another to end looks like one that hangs. */
+/** One try. */
 const LOCK_TIMEOUT_MS = 1;
 const FINDINGS_TOLD = 20;
 
@@ -144,11 +145,16 @@ function assertLogUnlocked(walDir: string): void {
 class DatabaseLock {
   readonly #path: string;
   readonly #allowUnlocked: boolean;
+  readonly #timeoutMs: number;
+  readonly #log: Log;
   #lock: Lock | undefined;
 
-  constructor(path: string, { allowUnlocked = false }: OpenMemberOptions) {
+  constructor(path: string, options: OpenMemberOptions) {
+    const { allowUnlocked = false, lockTimeoutMs = LOCK_TIMEOUT_MS, log } = options;
     this.#path = path;
     this.#allowUnlocked = allowUnlocked;
+    this.#timeoutMs = lockTimeoutMs;
+    this.#log = log;
   }
 
   /** Does nothing when there is nothing to lock yet. */
@@ -170,7 +176,8 @@ class DatabaseLock {
   };
 
   #lockOn(path: string): Promise<Lock> {
-    return lockExclusive(path, { timeoutMs: LOCK_TIMEOUT_MS, allowUnlocked: this.#allowUnlocked });
+    const onWait = (): void => this.#log.warn({ path }, 'waiting for the lock that another process holds');
+    return lockExclusive(path, { timeoutMs: this.#timeoutMs, allowUnlocked: this.#allowUnlocked, onWait });
   }
 }
 
@@ -277,7 +284,7 @@ async function toldByVerify(
   const more = report.damageCount > 1 ? ` (the first of ${report.damageCount} findings)` : '';
   return new CorruptError(first!.code, `${dataDir} is damaged: ${first!.message}${more}`, {
     where: first!.where,
-    hint: `see all of it with etcdkit verify ${dataDir}; ${report.next}`,
+    hint: `see all of it with etcdkit snapshot verify ${dataDir}; ${report.next}`,
     cause: error,
   });
 }

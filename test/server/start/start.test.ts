@@ -239,7 +239,7 @@ test('a damaged directory is refused with what verify finds in it', async (t) =>
   await assert.rejects(openAt(dataDir, { log }), (error) => {
     assert.ok(error instanceof CorruptError);
     assert.match(error.message, /is damaged: .*/);
-    assert.match(error.hint ?? '', /etcdkit verify/);
+    assert.match(error.hint ?? '', /etcdkit snapshot verify/);
     return true;
   });
   assert.ok(said.some(({ level }) => level === 'warn'));
