@@ -92,6 +92,8 @@ export interface ServerConfig {
   log: LogSettings;
   /** How long to wait for a lock that another process holds; 0 for ever. */
   lockTimeoutMs: number;
+  /** Start also where the host cannot lock a file. */
+  allowUnlocked: boolean;
 }
 
 /** What a server may use of the world besides its configuration. */
@@ -155,6 +157,7 @@ export function defaultConfig(): ServerConfig {
     isMetricsExtensive: false,
     log: { level: 'info', format: 'json', outputs: ['stderr'] },
     lockTimeoutMs: 10_000,
+    allowUnlocked: false,
   };
 }
 

@@ -39,6 +39,7 @@ export async function startMember(options: MemberOptions, context: ServerContext
     pacer: new Pacer({ signal }),
     log,
     lockTimeoutMs: config.lockTimeoutMs,
+    allowUnlocked: config.allowUnlocked,
     snapshotsMax: config.snapshotsMax,
     walsMax: config.walsMax,
     stats: stats.disk,

@@ -46,6 +46,7 @@ export function configOf(
     isLeaseCheckpointed: readGates(settings, notes),
     log: logSettings(settings),
     lockTimeoutMs,
+    allowUnlocked: settings.boolean('no-lock'),
   };
   checkConfig(config);
   if (config.name === DEFAULT_NAME && target.kind === 'member') {
@@ -97,8 +98,8 @@ function targetOf(settings: Settings, notes: Note[]): Target {
       });
     return { kind: 'member', dataDir, walDir, isForcedNew: settings.boolean('force-new-cluster') };
   }
-  for (const name of ['data-dir', 'force-new-cluster'] as const)
-    if (settings.isGiven(name) && !(name === 'force-new-cluster' && !settings.boolean(name)))
+  for (const name of ['data-dir', 'force-new-cluster', 'no-lock'] as const)
+    if (settings.isGiven(name) && (name === 'data-dir' || settings.boolean(name)))
       throw wrong(settings, name, `goes without ${flagText('snapshot')}, which names what is served`);
   return { kind: 'mount', path, walDir, revision: revision === 0 ? undefined : revision, isScratch };
 }

@@ -12,7 +12,14 @@ export const SERVE_FLAGS: Readonly<Record<ServeFlag, ServeFlagRow>> = { ...USED_
 export const SERVE_FLAG_NAMES = Object.keys(SERVE_FLAGS) as ServeFlag[];
 
 /** Flags that etcd does not have: they are read from the command line alone, also beside a configuration file. */
-export const OWN_FLAGS: readonly ServeFlag[] = ['emulate', 'shutdown-timeout', 'snapshot', 'rev', 'scratch'];
+export const OWN_FLAGS: readonly ServeFlag[] = [
+  'emulate',
+  'shutdown-timeout',
+  'no-lock',
+  'snapshot',
+  'rev',
+  'scratch',
+];
 
 /** Whether the server has such a flag. */
 export function isServeFlag(name: string): name is ServeFlag {

@@ -26,6 +26,11 @@ export const USED_FLAGS = {
     { words: ['3.5', '3.6', '3.7'] },
   ),
   'shutdown-timeout': used(MEMBER, 'duration', 'How long calls may go on after SIGTERM', { default: '10s' }),
+  'no-lock': used(
+    MEMBER,
+    'boolean',
+    'Go on where this host cannot lock a file; make sure that no etcd runs on it',
+  ),
   version: used(MEMBER, 'boolean', 'Print the version'),
 
   'listen-client-urls': used(LISTEN, 'text', 'Where clients are answered, gRPC and HTTP', {

@@ -200,6 +200,18 @@ test('a directory that somebody has locked is refused', async (t) => {
   await (await openAt(dataDir)).release();
 });
 
+test('where nothing can be locked, a directory is opened only for who says so', async (t) => {
+  const root = scratch(t);
+  const dataDir = copyFixture(root, '3.6');
+  const { PATH } = process.env;
+  t.after(() => (process.env['PATH'] = PATH));
+  process.env['PATH'] = join(root, 'nowhere');
+  await assertRefused(dataDir, 'lock.unavailable');
+  const member = await openAt(dataDir, { allowUnlocked: true });
+  await member.release();
+  await assertSound(dataDir);
+});
+
 test('a database that lies behind the log, or before its end, is refused', async (t) => {
   const root = scratch(t);
   const dataDir = join(root, 'data');
