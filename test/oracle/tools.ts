@@ -71,7 +71,9 @@ export function runTool(
     if (interrupt?.aborted === true) child.kill('SIGINT');
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
     child.stdin.on('error', () => {}); // a tool that ends without reading its input is no failure
-    child.stdin.end(options.input);
+    // Somebody at a terminal ends a command by Ctrl-C while its input is still open.
+    if (interrupt && options.input !== undefined) child.stdin.write(options.input);
+    else child.stdin.end(options.input);
     child.on('error', (cause) => {
       clearTimeout(timer);
       reject(new OracleError(`${what} did not start`, { cause }));
