@@ -7,14 +7,14 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { type Finding, ToolError } from '../../src/errors.ts';
+import { type Finding } from '../../src/errors.ts';
 import { BoltBackend } from '../../src/store/backend/bolt.ts';
 import { type Content, contentOfFile } from '../support/database-content.ts';
-import { type DiskCall, faultyDisk, hastyDisk } from '../support/faulty-disk.ts';
+import { type DiskCall, hastyDisk, recordingDisk } from '../support/faulty-disk.ts';
 import { type Random, randomFor, seedOfRun } from '../support/mutate.ts';
 import { scratch } from '../support/scratch.ts';
 import { type Acknowledged, drive, sameContent } from './backend-run.ts';
-import { describeCall, type Luck, stateAfterCut } from './power-cut.ts';
+import { describeCall, failureText, type Luck, stateAfterCut } from './power-cut.ts';
 import { randomSectorLuck } from './sector-cut.ts';
 import { Tally } from './tally.ts';
 import { plantTree, type Tree } from './tree.ts';
@@ -40,14 +40,7 @@ interface Run {
 const encode = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 
 async function record(root: string, random: Random): Promise<Run> {
-  const calls: DiskCall[] = [];
-  const disk = faultyDisk(undefined, {
-    disk: hastyDisk(),
-    onResult: (call, result) => {
-      const bytes = call.bytes && { bytes: call.bytes.slice() };
-      calls.push({ ...call, ...bytes, ...(typeof result === 'number' ? { fd: result } : {}) });
-    },
-  });
+  const { disk, calls } = recordingDisk(hastyDisk());
   plantTree(root, NO_TREE);
   const acknowledged: Acknowledged[] = [];
   await drive(root, disk, random, { rounds: ROUNDS, callCount: () => calls.length, acknowledged });
@@ -105,8 +98,7 @@ async function problemsOf(
         const state = await judge(join(stage, `${count}-${i}`), tree, run, count, random);
         tally.add(last?.operation ?? 'none', state);
       } catch (error) {
-        const what = error instanceof ToolError ? `${error.code}: ${error.message}` : String(error);
-        problems.push(`after ${last ? describeCall(last) : 'nothing'}, luck ${i}: ${what}`);
+        problems.push(`after ${last ? describeCall(last) : 'nothing'}, luck ${i}: ${failureText(error)}`);
       }
     }
   }

@@ -17,6 +17,7 @@
  * reordering of changes to one directory.
  */
 import { basename, dirname, relative } from 'node:path';
+import { ToolError } from '../../src/errors.ts';
 import type { DiskCall } from '../support/faulty-disk.ts';
 import type { Random } from '../support/mutate.ts';
 import { type DataChange, landSectors, type SectorLuck } from './sector-cut.ts';
@@ -258,4 +259,11 @@ function laidOut(pieces: ReadonlyArray<{ at: number; bytes: Uint8Array }>, sizeB
 /** `sync of db.tmp.1`, for messages. */
 export function describeCall({ number, operation, path }: DiskCall): string {
   return `${number} ${operation} of ${basename(path)}`;
+}
+
+/** What an image was refused for: also what lay behind the finding that a user is shown. */
+export function failureText(error: unknown): string {
+  if (!(error instanceof ToolError)) return String(error);
+  const behind = error.cause === undefined ? '' : `; because of ${failureText(error.cause)}`;
+  return `${error.code}: ${error.message}${behind}`;
 }

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { plainContext } from '../../src/ops/context.ts';
-import { type DiskCall, faultyDisk } from '../support/faulty-disk.ts';
+import { type DiskCall, recordingDisk } from '../support/faulty-disk.ts';
 import { randomFor, seedOfRun } from '../support/mutate.ts';
 import { scratch } from '../support/scratch.ts';
 import { CASES } from './cases.ts';
@@ -25,13 +25,7 @@ interface Recorded {
 
 async function record(world: World): Promise<Recorded> {
   const root = world.plant();
-  const calls: DiskCall[] = [];
-  const disk = faultyDisk(undefined, {
-    onResult: (call, result) => {
-      const bytes = call.bytes && { bytes: call.bytes.slice() };
-      calls.push({ ...call, ...bytes, ...(typeof result === 'number' ? { fd: result } : {}) });
-    },
-  });
+  const { disk, calls } = recordingDisk();
   await world.case.run(root, plainContext({ disk }));
   return { root, calls };
 }

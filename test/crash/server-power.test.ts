@@ -9,14 +9,13 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { verify } from '../../src/check/verify.ts';
 import { Channel } from '../../src/client/channel.ts';
-import { ToolError } from '../../src/errors.ts';
 import { compactionRequest } from '../../src/format/proto/rpcpb.ts';
-import { type DiskCall, faultyDisk, hastyDisk } from '../support/faulty-disk.ts';
+import { type DiskCall, hastyDisk, recordingDisk } from '../support/faulty-disk.ts';
 import { randomFor, seedOfRun } from '../support/mutate.ts';
 import { openAt } from '../support/opened-member.ts';
 import { scratch } from '../support/scratch.ts';
 import { put, serveAt } from '../support/served.ts';
-import { describeCall, stateAfterCut } from './power-cut.ts';
+import { describeCall, failureText, stateAfterCut } from './power-cut.ts';
 import { randomSectorLuck } from './sector-cut.ts';
 import { Tally } from './tally.ts';
 import { plantTree, type Tree } from './tree.ts';
@@ -42,14 +41,7 @@ interface Run {
 }
 
 async function record(root: string, number: number): Promise<Run> {
-  const calls: DiskCall[] = [];
-  const disk = faultyDisk(undefined, {
-    disk: hastyDisk(),
-    onResult: (call, result) => {
-      const bytes = call.bytes && { bytes: call.bytes.slice() };
-      calls.push({ ...call, ...bytes, ...(typeof result === 'number' ? { fd: result } : {}) });
-    },
-  });
+  const { disk, calls } = recordingDisk(hastyDisk());
   plantTree(root, NO_TREE);
   const told: Told[] = [];
   const random = randomFor(SEED, number);
@@ -119,8 +111,7 @@ describe('the power is cut under a server', () => {
           plantTree(root, stateAfterCut(NO_TREE, run.calls.slice(0, count), run.root, luck));
           tally.add(last?.operation ?? 'none', await judge(join(root, 'data'), run, count));
         } catch (error) {
-          const what = error instanceof ToolError ? `${error.code}: ${error.message}` : String(error);
-          problems.push(`after ${last ? describeCall(last) : 'nothing'}, image ${i}: ${what}`);
+          problems.push(`after ${last ? describeCall(last) : 'nothing'}, image ${i}: ${failureText(error)}`);
         }
         rmSync(join(stage, `${i}`), { recursive: true, force: true });
       }

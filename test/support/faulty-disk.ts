@@ -128,8 +128,6 @@ const SYSTEM_NAMES: Partial<Record<Operation, string>> = {
 interface FaultyDiskOptions extends WatchOptions {
   /** Told of each operation before it is carried out, or fails. */
   onCall?: ((call: DiskCall) => void) | undefined;
-  /** Told of each that was carried out, with what it gave: a descriptor, or nothing. */
-  onResult?: ((call: DiskCall, result: unknown) => void) | undefined;
 }
 
 /** The real disk with a fault in it; without one it only tells what is done. */
@@ -139,11 +137,7 @@ export function faultyDisk(fault: Fault | undefined, options: FaultyDiskOptions 
     (call, run) => {
       options.onCall?.(call);
       const code = fault && codeOf(fault, call);
-      if (code === undefined) {
-        const result = run();
-        options.onResult?.(call, result);
-        return result;
-      }
+      if (code === undefined) return run();
       if ('isHalf' in fault! && fault.isHalf) writeHalf(disk, call);
       if (code === 'KILL') killMyself();
       if (FAILING_LATE.includes(call.operation)) run();
@@ -151,6 +145,21 @@ export function faultyDisk(fault: Fault | undefined, options: FaultyDiskOptions 
     },
     { ...options, disk },
   );
+}
+
+/** A disk that keeps what was carried out on it, with the bytes written and the descriptors given. */
+export function recordingDisk(disk: Disk = realDisk()): { disk: Disk; calls: DiskCall[] } {
+  const calls: DiskCall[] = [];
+  const recording = watchedDisk(
+    (call, run) => {
+      const result = run();
+      const bytes = call.bytes && { bytes: call.bytes.slice() };
+      calls.push({ ...call, ...bytes, ...(typeof result === 'number' ? { fd: result } : {}) });
+      return result;
+    },
+    { disk },
+  );
+  return { disk: recording, calls };
 }
 
 /** What hits this operation. */
