@@ -4,7 +4,7 @@
  * disk leaves it that tears within a sector. What was torn was never synced, so nobody was told of it.
  */
 import { readAt } from '../../bytes/source.ts';
-import type { CorruptError, ErrorCode } from '../../errors.ts';
+import { CorruptError, type ErrorCode } from '../../errors.ts';
 import { hardState } from '../../format/proto/raftpb.ts';
 import { decodeFrame, FRAME_WORD_SIZE, RECORD_TYPE, SECTOR_SIZE } from '../../format/wal/layout.ts';
 import type { Segment } from '../../format/wal/log.ts';
@@ -55,7 +55,7 @@ export function commitBehind(last: Segment, offset: number): number {
       const record = reader.next();
       if (record) {
         const isState = record.type === RECORD_TYPE.state && record.offset > offset && !record.fault;
-        if (isState) commit = Math.max(commit, hardState.decode(record.data).commit);
+        if (isState) commit = Math.max(commit, commitOf(record.data));
         continue;
       }
       const at = findFrame(source, reader.offset + FRAME_WORD_SIZE);
@@ -64,5 +64,15 @@ export function commitBehind(last: Segment, offset: number): number {
     }
   } finally {
     source.close();
+  }
+}
+
+/** Right behind a gap nothing vouches for a record: it may be torn as well, and then says nothing. */
+function commitOf(state: Uint8Array): number {
+  try {
+    return hardState.decode(state).commit;
+  } catch (error) {
+    if (error instanceof CorruptError) return 0;
+    throw error;
   }
 }

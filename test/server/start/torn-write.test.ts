@@ -77,6 +77,19 @@ test('what a state behind it calls committed tells damage from a write that was 
   assert.equal(commitBehind(last, offsets[2]!), 6);
 });
 
+test('a state that is torn itself, behind a gap, calls nothing committed', async (t) => {
+  const { last, error, offsets } = await damaged(t, (bytes, at) => {
+    tear(bytes, at[4]! + 600);
+    // The next entry never reached the disk; of the state behind it the last field did not.
+    bytes.fill(0, at[5]!, at[5]! + 700);
+    let end = at[6]!;
+    while (bytes[end - 1] === 0) end--;
+    bytes.fill(0, end - 2);
+  });
+  assert.equal(tornWriteOf(error!, last)?.offset, offsets[4]);
+  assert.ok(commitBehind(last, offsets[4]!) <= 4);
+});
+
 test('only the last segment can end in a torn write', async (t) => {
   const { last, error } = await damaged(t, (bytes, at) => tear(bytes, at[8]! + 200));
   assert.equal(tornWriteOf(error!, { ...last, path: join(last.path, 'other') }), undefined);
