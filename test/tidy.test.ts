@@ -31,6 +31,9 @@ const OWNERS: Record<string, string> = {
   pino: 'cli/',
   yaml: 'cli/serve/',
   'prom-client': 'server/monitor/metrics.ts',
+  jose: 'server/auth/',
+  bcryptjs: 'server/auth/',
+  '@peculiar/x509': 'server/tls/',
 };
 
 /** Formats know none but themselves; all of them may use proto. */

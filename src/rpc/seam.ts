@@ -12,6 +12,8 @@ export interface Call {
   signal: AbortSignal;
   /** Address of the client, for logs. */
   peer: string;
+  /** Common name in the client's certificate, if it showed one that the server trusts. */
+  commonName?: string | undefined;
 }
 
 /**
