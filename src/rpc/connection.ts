@@ -13,10 +13,11 @@ import { isKnownEncoding, unknownEncoding } from './framing.ts';
 import { encodeGrpcMessage } from './grpc-message.ts';
 import type { Limits } from './limits.ts';
 import type { MethodTable } from './methods.ts';
+import { OpenCalls, type Postponed } from './open-calls.ts';
 import { PingPolicy } from './ping-policy.ts';
 import { ResetBudget } from './reset-budget.ts';
 import { type CallHost, RESPONSE_HEADERS, type RpcLog, type ServerCall } from './server-call.ts';
-import type { ServerStats } from './stats.ts';
+import type { Refusal as Reason, ServerStats } from './stats.ts';
 import { RpcError, STATUS } from './status.ts';
 import { StreamCall } from './stream-call.ts';
 import { parseTimeout } from './timeout.ts';
@@ -34,6 +35,13 @@ const SUSPICION_TIMEOUT_MAX_MS = 5000;
 const PING_ANSWER_SIZE = 17;
 /** What a session that ended gets to send its last frames, and an ending one to hear of it. */
 const LINGER_MS = 1000;
+
+/** Calls that every connection may have open. */
+const SHARE_MIN = 16;
+/** More calls that were refused unseen are not counted at a time: the numbers are the client's choice. */
+const HIDDEN_MAX = 1000;
+/** What nghttp2 and Node call it when a client sends too much of what costs it nothing. */
+const FLOODS = /flood|too many/i;
 
 type Headers = Record<string, string | string[] | undefined>;
 /** What Node passes on; its types leave out the last one. */
@@ -66,7 +74,11 @@ export class Connection implements CallHost {
   readonly #resets: ResetBudget;
   readonly #beganMs = performance.now();
   #openCalls = 0;
-  readonly #calls = new Set<ServerCall>();
+  readonly #calls: OpenCalls;
+  nowMs = performance.now();
+  /** Calls that came to us; what HTTP/2 refused by itself, it does not tell. */
+  #begunCalls = 0;
+  #hiddenCalls = 0;
   #isLeaving = false;
   /** Bytes sent when the last ping came. */
   #writtenAtPing = 0;
@@ -82,6 +94,7 @@ export class Connection implements CallHost {
     this.stats = stats;
     this.log = log;
     this.#methods = methods;
+    this.#calls = new OpenCalls(limits, stats);
     this.#socket = socket;
     this.peer = socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'local';
     this.#pings = new PingPolicy(limits);
@@ -110,7 +123,32 @@ export class Connection implements CallHost {
     });
     // It destroys itself then, and its calls hear of it. Go clients end every connection in one: the GOAWAY they say
     // good-bye with names a stream of their own, which nghttp2 takes for a breach of the protocol.
-    session.on('error', () => {});
+    session.on('error', (error: NodeJS.ErrnoException) => {
+      if (FLOODS.test(error.message)) this.stats.refused.flood++;
+    });
+    this.#socket.on('close', () => this.#calls.end());
+  }
+
+  get isFull(): boolean {
+    return this.#calls.isFull;
+  }
+
+  postpone(call: Postponed): void {
+    this.#calls.postpone(call);
+  }
+
+  replied(sizeBytes: number): void {
+    this.#calls.replied(sizeBytes);
+  }
+
+  /** What its calls held when they were last looked at. */
+  get held(): Pick<OpenCalls, 'requestBytes' | 'queuedBytes' | 'slowBytes'> {
+    return this.#calls;
+  }
+
+  /** Ends the connection, since all together hold too much and its client is slow. */
+  relieve(): void {
+    this.#expel('unread_replies', 'too_many_unread_replies');
   }
 
   /** Calls run to their end, new ones are for other connections. */
@@ -121,7 +159,7 @@ export class Connection implements CallHost {
   /** As `drain`, but calls that wait for something to happen, or for their own request, end now. */
   leave(): void {
     this.#isLeaving = true;
-    for (const call of this.#calls) call.dismiss(stopped());
+    this.#calls.dismiss(stopped());
     this.drain();
   }
 
@@ -137,14 +175,18 @@ export class Connection implements CallHost {
     this.stats.streams--;
     if (!isReset || this.#session.destroyed) return;
     this.stats.resets++;
+    this.#spendReset();
+  }
+
+  #spendReset(): void {
     const verdict = this.#resets.spend(performance.now());
     if (verdict === 'end') this.#expel('resets', 'too_many_resets');
     else if (verdict === 'move') this.drain();
   }
 
-  #expel(reason: keyof ServerStats['expelled'], debugData: string): void {
+  #expel(reason: Reason, debugData: string): void {
     if (this.#session.destroyed) return;
-    this.stats.expelled[reason]++;
+    this.stats.refused[reason]++;
     this.log?.warn({ peer: this.peer, reason: debugData }, 'a connection was ended');
     const code = constants.NGHTTP2_ENHANCE_YOUR_CALM;
     this.#session.goaway(code, 0, Buffer.from(debugData));
@@ -163,6 +205,8 @@ export class Connection implements CallHost {
 
   /** To be called every second or so: ends what would otherwise stay for ever. */
   watch(nowMs: number): void {
+    this.nowMs = nowMs;
+    this.#calls.look(nowMs);
     if (this.#session.destroyed || this.#session.socket === undefined) {
       this.#endedMs ??= nowMs;
       if (nowMs - this.#endedMs >= LINGER_MS) this.#socket.destroy();
@@ -172,6 +216,11 @@ export class Connection implements CallHost {
       this.#expel('silence', 'handshake_timeout');
       return;
     }
+    if (this.#calls.isFlooded) {
+      this.#expel('unfinished_requests', 'too_many_unfinished_requests');
+      return;
+    }
+    this.#countHidden();
     const silentMs = nowMs - this.#heardMs;
     const { keepAliveIntervalMs, keepAliveTimeoutMs, muteProbeMs } = this.limits;
     if (this.#probe) this.#judgeProbe(this.#probe, nowMs);
@@ -181,6 +230,17 @@ export class Connection implements CallHost {
     }
     if (this.#probe && silentMs >= keepAliveIntervalMs) {
       this.#probe.deadlineMs = Math.min(this.#probe.deadlineMs, nowMs + keepAliveTimeoutMs);
+    }
+  }
+
+  /** Calls whose headers were too large end before anybody hears of them; only their numbers are missing. */
+  #countHidden(): void {
+    const { lastProcStreamID = 0 } = this.#session.state;
+    const hidden = Math.min((lastProcStreamID + 1) / 2 - this.#begunCalls - this.#hiddenCalls, HIDDEN_MAX);
+    for (let count = 0; count < hidden && !this.#session.destroyed; count++) {
+      this.#hiddenCalls++;
+      this.stats.refused.headers++;
+      this.#spendReset();
     }
   }
 
@@ -202,7 +262,7 @@ export class Connection implements CallHost {
     const isMute =
       nowMs - sinceMs >= LINGER_MS && this.#socket.bytesWritten === bytesWritten && !this.#hasUnwritten();
     if (!isMute && nowMs <= deadlineMs) return;
-    this.stats.expelled.silence++;
+    this.stats.refused.silence++;
     this.destroy();
   }
 
@@ -218,7 +278,12 @@ export class Connection implements CallHost {
     const method = this.#methods.get(path);
     const refusal = refusalOf(headers) ?? (method ? undefined : { error: this.#methods.refusal(path) });
     this.#openCalls++;
+    this.#begunCalls++;
     this.stats.streams++;
+    if (this.#isBeyondShare()) {
+      this.stats.refused.streams++;
+      return this.#refuse(stream, { error: tooMany() });
+    }
     if (refusal || !method) return this.#refuse(stream, refusal!);
     const { isWaiting } = method;
     if (isWaiting && this.#isLeaving) return this.#refuse(stream, { error: stopped() });
@@ -234,6 +299,13 @@ export class Connection implements CallHost {
       this.#calls.add(call);
       void call.run(method.stream);
     }
+  }
+
+  /** Whether all have too many calls, and this connection more of them than others. */
+  #isBeyondShare(): boolean {
+    const { streams, connections } = this.stats;
+    const { streamsMax } = this.limits;
+    return streams > streamsMax && this.#openCalls > Math.max(SHARE_MIN, streamsMax / connections);
   }
 
   #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: Refusal): void {
@@ -254,6 +326,7 @@ export class Connection implements CallHost {
   }
 }
 
+const tooMany = (): RpcError => new RpcError(STATUS.resourceExhausted, 'etcdserver: too many requests');
 const stopped = (): RpcError => new RpcError(STATUS.unavailable, 'etcdserver: server stopped');
 
 interface Refusal {

@@ -155,7 +155,7 @@ export class FrameReader {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
         const text = `grpc: received message after decompression larger than max ${messageSizeMax}`;
-        throw new RpcError(STATUS.resourceExhausted, text, error);
+        throw new MessageSizeError(text, error);
       }
       const text = `grpc: failed to decompress the message: ${(error as Error).message}`;
       throw new RpcError(STATUS.internal, text, error);
@@ -174,7 +174,13 @@ export function unknownEncoding(encoding: string): RpcError {
   return new RpcError(STATUS.unimplemented, text);
 }
 
+/** A message is larger than it may be. */
+export class MessageSizeError extends RpcError {
+  constructor(text: string, cause?: unknown) {
+    super(STATUS.resourceExhausted, text, cause);
+  }
+}
+
 function tooLarge(length: number, max: number): RpcError {
-  const text = `grpc: received message larger than max (${length} vs. ${max})`;
-  return new RpcError(STATUS.resourceExhausted, text);
+  return new MessageSizeError(`grpc: received message larger than max (${length} vs. ${max})`);
 }

@@ -2,9 +2,10 @@
  * A gRPC server on one or more ports, each for HTTP/2 and HTTP/1.1: listening, who is connected, and the way out.
  * Everything it keeps for clients is bounded by its {@link Limits}.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Connection } from './connection.ts';
+import { Http1Server } from './http1.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { MethodTable } from './methods.ts';
 import { type Listen, Port } from './port.ts';
@@ -13,7 +14,6 @@ import type { RpcLog } from './server-call.ts';
 import { ServerStats } from './stats.ts';
 
 const WATCH_INTERVAL_MS = 1000;
-const HTTP1_REQUEST_TIMEOUT_MS = 60_000;
 /** How often a server that drains looks whether it is done. */
 const DRAIN_POLL_MS = 20;
 
@@ -29,6 +29,8 @@ export interface ServerOptions {
   /** Answers what comes as HTTP/1.1. */
   http1: (request: IncomingMessage, response: ServerResponse) => void;
   limits?: Partial<Limits>;
+  /** Where it counts; connections that others count there too have their share of the limit. */
+  stats?: ServerStats;
   log?: RpcLog;
 }
 
@@ -59,34 +61,25 @@ export async function startServer(options: ServerOptions): Promise<RpcServer> {
 
 class Http2Server implements RpcServer {
   readonly ports: number[] = [];
-  readonly stats = new ServerStats();
+  readonly stats: ServerStats;
   readonly #methods: MethodTable;
   readonly #limits: Limits;
   readonly #log: RpcLog | undefined;
-  readonly #http1;
+  readonly #http1: Http1Server;
   readonly #listeners: Port[] = [];
   readonly #connections = new Set<Connection>();
   readonly #watch: NodeJS.Timeout;
   #closeAtMs = Number.POSITIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
-  constructor({ methods, waiting, http1, limits, log }: ServerOptions) {
+  constructor({ methods, waiting, http1, limits, stats = new ServerStats(), log }: ServerOptions) {
     this.#methods = new MethodTable(methods, waiting);
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.stats = stats;
     this.#log = log;
-    const timeouts = {
-      headersTimeout: this.#limits.handshakeTimeoutMs,
-      requestTimeout: HTTP1_REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: WATCH_INTERVAL_MS,
-    };
-    this.#http1 = createServer({ noDelay: true, ...timeouts }, http1);
-    this.#http1.on('connection', (socket: Socket) => {
-      this.stats.http1++;
-      this.stats.http1Total++;
-      socket.on('close', () => this.stats.http1--);
-    });
+    this.#http1 = new Http1Server({ limits: this.#limits, stats, counted: 'http1', handler: http1 });
     // It never listens itself, and without this it would not watch for slow requests.
-    this.#http1.emit('listening');
+    this.#http1.server.emit('listening');
     this.#watch = setInterval(() => this.#watchAll(), WATCH_INTERVAL_MS).unref();
   }
 
@@ -100,9 +93,9 @@ class Http2Server implements RpcServer {
   #addPort(): Port {
     const port = new Port({
       http2: (socket) => this.#connect(socket),
-      http1: this.#http1,
+      http1: this.#http1.server,
       isFull: () => this.#isFull(),
-      refused: () => this.stats.refused++,
+      stats: this.stats,
       handshakeTimeoutMs: this.#limits.handshakeTimeoutMs,
     });
     this.#listeners.push(port);
@@ -110,9 +103,7 @@ class Http2Server implements RpcServer {
   }
 
   #isFull(): boolean {
-    if (this.#closed) return true;
-    const silent = this.#listeners.reduce((sum, { silentCount }) => sum + silentCount, 0);
-    return this.#connections.size + this.stats.http1 + silent >= this.#limits.connectionsMax;
+    return this.#closed !== undefined || this.stats.clientConnections >= this.#limits.connectionsMax;
   }
 
   accept(socket: Socket): void {
@@ -140,7 +131,30 @@ class Http2Server implements RpcServer {
   #watchAll(): void {
     const now = performance.now();
     for (const port of this.#listeners) port.watch(now);
-    for (const connection of this.#connections) connection.watch(now);
+    this.stats.stalledStreams = 0;
+    let requestBytes = 0;
+    let queuedBytes = 0;
+    for (const connection of this.#connections) {
+      connection.watch(now);
+      requestBytes += connection.held.requestBytes;
+      queuedBytes += connection.held.queuedBytes;
+    }
+    this.stats.requestBytes = requestBytes;
+    this.stats.queuedBytes = queuedBytes;
+    this.#relieve(requestBytes + queuedBytes + this.stats.replyBytes - this.#limits.heldBytesMax);
+  }
+
+  /** Ends the connections that have made it hold the most for long, until `excessBytes` are gone. */
+  #relieve(excessBytes: number): void {
+    if (excessBytes <= 0) return;
+    const slow = [...this.#connections].filter(({ held }) => held.slowBytes > 0);
+    slow.sort((a, b) => b.held.slowBytes - a.held.slowBytes);
+    let left = excessBytes;
+    for (const connection of slow) {
+      if (left <= 0) return;
+      left -= connection.held.slowBytes;
+      connection.relieve();
+    }
   }
 
   close({ graceMs }: { graceMs: number }): Promise<void> {
@@ -152,16 +166,17 @@ class Http2Server implements RpcServer {
   async #drain(): Promise<void> {
     for (const port of this.#listeners) port.close();
     // Stops its watch for slow requests; what is open it does not wait for, since it never listened.
-    this.#http1.close();
+    this.#http1.server.close();
     for (const connection of this.#connections) connection.leave();
     const isDone = (): boolean => this.#connections.size === 0 && this.stats.http1 === 0;
     while (!isDone() && performance.now() < this.#closeAtMs) {
-      this.#http1.closeIdleConnections();
+      this.#http1.server.closeIdleConnections();
       await new Promise((resolve) => {
         setTimeout(resolve, DRAIN_POLL_MS);
       });
     }
-    this.#http1.closeAllConnections();
+    this.#http1.server.closeAllConnections();
+    this.#http1.end();
     for (const connection of this.#connections) connection.destroy();
     clearInterval(this.#watch);
   }

@@ -20,6 +20,9 @@ export class Inbox {
   readonly #options: InboxOptions;
   #reader: FrameReader;
   #receiver: Receiver | undefined;
+  #received = 0;
+  /** Since when a message is known to be incomplete, and how many came before it. */
+  #incomplete: { sinceMs: number; received: number } | undefined;
   /** Set once no more comes; an error is thrown when all messages before it are received. */
   #end: { error: RpcError | undefined } | undefined;
 
@@ -37,6 +40,19 @@ export class Inbox {
 
   get #isFull(): boolean {
     return this.#reader.size >= this.#options.unreadBytesMax && this.#reader.hasNext;
+  }
+
+  /** Bytes that are held. */
+  get size(): number {
+    return this.#reader.size;
+  }
+
+  /** Whether the message that comes has been coming for longer than `timeoutMs`; to be asked now and then. */
+  isLate(nowMs: number, timeoutMs: number): boolean {
+    if (this.#reader.size === 0 || this.#reader.hasNext) this.#incomplete = undefined;
+    else if (this.#incomplete?.received !== this.#received)
+      this.#incomplete = { sinceMs: nowMs, received: this.#received };
+    return this.#incomplete !== undefined && nowMs - this.#incomplete.sinceMs > timeoutMs;
   }
 
   /** No more comes: `receive` gives undefined, or throws, once it has given what is there. */
@@ -73,7 +89,8 @@ export class Inbox {
         return;
       }
       this.#receiver = undefined;
-      if (!message) this.#assertGoodEnd();
+      if (message) this.#received++;
+      else this.#assertGoodEnd();
       receiver.resolve(message);
     } catch (error) {
       this.#receiver = undefined;

@@ -5,16 +5,25 @@ export interface Limits {
   messageSizeMax: number;
   /** Calls that a connection may have open; clients wait with further ones. */
   streamsPerConnectionMax: number;
+  /** Calls on all connections; once there are so many, a connection gets no more than its share of them. */
+  streamsMax: number;
   /** Connections at once; further ones are closed as they come. */
   connectionsMax: number;
+  /**
+   * Bytes of requests that are not complete and of replies that were not taken, of all clients. A connection may have
+   * a quarter of it; further requests on it wait.
+   */
+  heldBytesMax: number;
   /** Bytes of a stream that may wait to be sent before `send` says stop. */
   queuedBytesMax: number;
   /** Bytes of requests of a stream that may wait to be received before its reading pauses. */
   unreadBytesMax: number;
-  /** Names and values of a call's headers together. */
+  /** Names and values of a request's headers together. */
   headerListSizeMax: number;
-  /** A connection that has not said by then what it speaks is closed. */
+  /** A connection that has not said by then what it speaks, or over HTTP/1.1 what it wants, is closed. */
   handshakeTimeoutMs: number;
+  /** How long a request may take to come, and a reply over HTTP/1.1 to be taken. */
+  requestTimeoutMs: number;
   /** Pings of a client that come faster than this count against it (`--grpc-keepalive-min-time`). */
   pingIntervalMinMs: number;
   /** Whether a client without calls may ping at that pace. */
@@ -34,11 +43,14 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   messageSizeMax: 1.5 * 1024 * 1024 + 512 * 1024,
   streamsPerConnectionMax: 4096,
+  streamsMax: 65_536,
   connectionsMax: 16_384,
+  heldBytesMax: 512 * 1024 * 1024,
   queuedBytesMax: 64 * 1024,
   unreadBytesMax: 64 * 1024,
   headerListSizeMax: 64 * 1024,
   handshakeTimeoutMs: 10_000,
+  requestTimeoutMs: 60_000,
   pingIntervalMinMs: 5000,
   canPingWithoutStream: false,
   keepAliveIntervalMs: 2 * 3600 * 1000,

@@ -5,6 +5,7 @@
 import type { Server as HttpServer } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { RefusedError } from '../errors.ts';
+import type { ServerStats } from './stats.ts';
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
@@ -16,7 +17,7 @@ interface PortHandlers {
   http1: HttpServer;
   /** Whether one more connection is too many. */
   isFull(): boolean;
-  refused(): void;
+  stats: ServerStats;
   handshakeTimeoutMs: number;
 }
 
@@ -50,15 +51,17 @@ export class Port {
 
   /** Takes a connection that came here, or elsewhere. */
   accept(socket: Socket): void {
+    const { stats } = this.#handlers;
     if (this.#handlers.isFull()) {
-      this.#handlers.refused();
+      stats.refused.connections++;
       socket.destroy();
       return;
     }
     // Under TLS, Node leaves it open.
     socket.on('error', () => socket.destroy());
     this.#silent.set(socket, performance.now());
-    socket.on('close', () => this.#silent.delete(socket));
+    stats.silent++;
+    socket.on('close', () => this.#heard(socket));
     // At most a preface: whatever is longer, or differs, decides.
     let bytes: Buffer = Buffer.alloc(0);
     const sniff = (): void => {
@@ -69,24 +72,24 @@ export class Port {
       if (isPreface && bytes.length < PREFACE.length) return;
       socket.off('readable', sniff);
       socket.unshift(bytes);
-      this.#silent.delete(socket);
+      this.#heard(socket);
       if (isPreface) this.#handlers.http2(socket);
       else this.#handlers.http1.emit('connection', socket);
     };
     socket.on('readable', sniff);
   }
 
+  #heard(socket: Socket): void {
+    if (this.#silent.delete(socket)) this.#handlers.stats.silent--;
+  }
+
   /** Closes connections that said nothing for too long. */
   watch(nowMs: number): void {
     for (const [socket, sinceMs] of this.#silent) {
       if (nowMs - sinceMs <= this.#handlers.handshakeTimeoutMs) return;
-      this.#handlers.refused();
+      this.#handlers.stats.refused.handshake++;
       socket.destroy();
     }
-  }
-
-  get silentCount(): number {
-    return this.#silent.size;
   }
 
   /** Takes no more connections, and drops those that have said nothing. */

@@ -7,7 +7,9 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ToolError } from '../errors.ts';
 import { encodeGrpcMessage } from './grpc-message.ts';
+import { MessageSizeError } from './framing.ts';
 import type { Limits } from './limits.ts';
+import type { Postponed } from './open-calls.ts';
 import type { Call } from './seam.ts';
 import type { ServerStats } from './stats.ts';
 import { RpcError, STATUS, type Status } from './status.ts';
@@ -24,6 +26,13 @@ export interface CallHost {
   readonly limits: Limits;
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
+  /** When time was last looked at, a second ago or less. */
+  readonly nowMs: number;
+  /** Whether further requests have to wait, with `postpone`. */
+  readonly isFull: boolean;
+  postpone(call: Postponed): void;
+  /** A reply of so many bytes goes out. */
+  replied(sizeBytes: number): void;
   /** The stream of `call` is closed; `isReset` when the client cut it off. */
   callClosed(isReset: boolean, call: ServerCall): void;
 }
@@ -54,6 +63,10 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export abstract class ServerCall implements Call {
   readonly path: string;
+  /** To a second. */
+  readonly beganMs: number;
+  /** Of a reply that went out. */
+  replyBytes = 0;
   protected readonly host: CallHost;
   protected readonly stream: ServerHttp2Stream;
   protected isOver = false;
@@ -69,10 +82,12 @@ export abstract class ServerCall implements Call {
   #timer: NodeJS.Timeout | undefined;
   #trailers: Record<string, string> = OK_TRAILERS;
   #hasReset = false;
+  #headerBytes = 0;
 
   constructor(host: CallHost, { stream, path, rawHeaders, timeout, isWaiting }: Arrival) {
     this.path = path;
     this.host = host;
+    this.beganMs = host.nowMs;
     this.stream = stream;
     this.isWaiting = isWaiting;
     this.#rawHeaders = rawHeaders;
@@ -110,6 +125,18 @@ export abstract class ServerCall implements Call {
     return this.#abort.signal;
   }
 
+  /** Bytes that are held of what the client sent, its headers included. */
+  get requestBytes(): number {
+    // Few calls are open for so long that anybody asks.
+    this.#headerBytes ||= this.#rawHeaders.reduce((sum, text) => sum + text.length, 0);
+    return this.#headerBytes + this.unfinishedBytes;
+  }
+
+  /** Bytes of messages that the client did not take. */
+  abstract get queuedBytes(): number;
+  protected abstract get unfinishedBytes(): number;
+  /** Whether a message has begun to come so long ago that it will not be waited for. */
+  abstract isLate(nowMs: number, timeoutMs: number): boolean;
   /** Bytes of messages came. */
   protected abstract received(chunk: Uint8Array): void;
   /** No more will come. */
@@ -145,8 +172,9 @@ export abstract class ServerCall implements Call {
 
   /** Ends the call with what a handler threw. */
   fail(error: unknown): void {
-    if (error instanceof RpcError) return this.end(error.status, error.message);
     if (this.isOver) return;
+    if (error instanceof MessageSizeError) this.host.stats.refused.message_size++;
+    if (error instanceof RpcError) return this.end(error.status, error.message);
     const text = error instanceof Error ? error.message : String(error);
     if (!(error instanceof ToolError && error.code !== 'unexpected')) {
       const stack = error instanceof Error ? error.stack : undefined;
@@ -175,8 +203,8 @@ export abstract class ServerCall implements Call {
     this.stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
-  expire(): void {
-    const reason = new RpcError(STATUS.deadlineExceeded, 'context deadline exceeded');
+  /** Ends the call since its time is over, or that of its request. */
+  expire(reason = new RpcError(STATUS.deadlineExceeded, 'context deadline exceeded')): void {
     this.#cutOff(reason, constants.NGHTTP2_CANCEL);
   }
 

@@ -1,18 +1,57 @@
 /** What a server has seen of its connections. */
 
+/** Why something of a client was refused, cut off, or its connection ended. */
+export const REFUSALS = [
+  /** Connections: one too many, one that did not say in time what it speaks, one that is no HTTP. */
+  'connections',
+  'handshake',
+  'malformed',
+  /** Headers or messages that are too large. */
+  'headers',
+  'message_size',
+  /** Requests that did not come to their end in time, and replies that were not taken. */
+  'request_timeout',
+  'unread_replies',
+  /** Bytes of unfinished requests of one connection. */
+  'unfinished_requests',
+  /** Calls beyond a connection's share. */
+  'streams',
+  /** Connections that were ended for what their client did: pings, cancelled calls, frames of any kind, nothing. */
+  'pings',
+  'resets',
+  'flood',
+  'silence',
+] as const;
+
+export type Refusal = (typeof REFUSALS)[number];
+
 export class ServerStats {
+  /** Connections that have not said what they speak. */
+  silent = 0;
   /** HTTP/2 connections now, and ever. */
   connections = 0;
   connectionsTotal = 0;
-  /** HTTP/1.1 connections now, and ever. */
+  /** HTTP/1.1 connections now, and ever; those to ports for metrics alone are beside them. */
   http1 = 0;
   http1Total = 0;
+  metricsConnections = 0;
   /** Calls that are open now. */
   streams = 0;
   /** Calls that clients cancelled. */
   resets = 0;
-  /** Connections turned away: too many, or none that speaks HTTP. */
-  refused = 0;
-  /** Connections ended for what their client did, by the reason. */
-  readonly expelled = { pings: 0, resets: 0, silence: 0 };
+  /** Bytes of replies to unary calls that clients have not taken. */
+  replyBytes = 0;
+  /** The same of calls whose messages come and go, and of unfinished requests with their headers: a second ago. */
+  queuedBytes = 0;
+  requestBytes = 0;
+  /** Calls whose client takes too little, a second ago. */
+  stalledStreams = 0;
+  /** Requests that wait until their client has taken replies. */
+  postponed = 0;
+  readonly refused = Object.fromEntries(REFUSALS.map((reason) => [reason, 0])) as Record<Refusal, number>;
+
+  /** Connections of clients, whatever they speak. */
+  get clientConnections(): number {
+    return this.silent + this.connections + this.http1;
+  }
 }

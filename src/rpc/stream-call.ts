@@ -47,12 +47,20 @@ export class StreamCall extends ServerCall implements Stream {
     return this.#outbox.send(message);
   }
 
-  get queuedBytes(): number {
+  override get queuedBytes(): number {
     return this.isStreamGone ? 0 : this.#outbox.queuedBytes;
   }
 
   drained(): Promise<void> {
     return this.#outbox.drained();
+  }
+
+  protected override get unfinishedBytes(): number {
+    return this.#inbox.size;
+  }
+
+  override isLate(nowMs: number, timeoutMs: number): boolean {
+    return !this.isOver && this.#inbox.isLate(nowMs, timeoutMs);
   }
 
   protected override received(chunk: Uint8Array): void {

@@ -50,7 +50,7 @@ test('a client that pings without pause is told too_many_pings, and closed', asy
   hostile.greet().write(...Array.from({ length: 4 }, () => PING));
   await assertExpelled(under, hostile);
   assert.deepEqual(hostile.goaway, { code: constants.NGHTTP2_ENHANCE_YOUR_CALM, text: 'too_many_pings' });
-  assert.equal(under.server.stats.expelled.pings, 1);
+  assert.equal(under.server.stats.refused.pings, 1);
 });
 
 test('three pings are borne, and so are those after which something was sent', async (t) => {
@@ -65,7 +65,7 @@ test('three pings are borne, and so are those after which something was sent', a
     await until(() => hostile.of(FRAME.ping).length === 3 + (stream + 1) / 2, 'a pong');
   }
   assert.equal(hostile.goaway, undefined);
-  assert.equal(under.server.stats.expelled.pings, 0);
+  assert.equal(under.server.stats.refused.pings, 0);
 });
 
 test('pings at the allowed pace beside an open call are borne', async (t) => {
@@ -99,8 +99,8 @@ test('a client that hides its resets behind an open call is found out', async (t
   for (let stream = 3; stream < 10_000; stream += 2)
     hostile.write(callFrame(stream, '/test.Calls/Wait'), resetFrame(stream));
   await assertExpelled(under, hostile);
-  const { expelled } = under.server.stats;
-  assert.equal(expelled.resets + expelled.silence, 1);
+  const { refused } = under.server.stats;
+  assert.equal(refused.resets + refused.silence, 1);
 });
 
 test('a client with many cancelled calls is asked to move, and its open calls go on', async (t) => {
@@ -166,7 +166,7 @@ test('a client that says neither settings nor anything else is closed', async (t
   const { under, hostile } = await setUp(t, { handshakeTimeoutMs: 50 });
   hostile.write(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'));
   await assertExpelled(under, hostile);
-  assert.equal(under.server.stats.expelled.silence, 1);
+  assert.equal(under.server.stats.refused.silence, 1);
 });
 
 test('a client that no longer answers is found out and closed', async (t) => {
@@ -174,7 +174,7 @@ test('a client that no longer answers is found out and closed', async (t) => {
   hostile.greet();
   await until(() => hostile.of(FRAME.ping).length > 0, 'it is pinged');
   await assertExpelled(under, hostile);
-  assert.equal(under.server.stats.expelled.silence, 1);
+  assert.equal(under.server.stats.refused.silence, 1);
 });
 
 test('a client that answers stays, however quiet it is', async (t) => {
@@ -182,7 +182,7 @@ test('a client that answers stays, however quiet it is', async (t) => {
   const channel = await under.connect();
   await sleep(2500);
   assert.equal(channel.isClosed, false);
-  assert.equal(under.server.stats.expelled.silence, 0);
+  assert.equal(under.server.stats.refused.silence, 0);
 });
 
 for (const isGone of [true, false]) {
@@ -198,7 +198,7 @@ for (const isGone of [true, false]) {
     await until(() => under.server.stats.connections === 0, 'the connection is gone');
     assert.equal(under.seen.aborted.length, 1);
     // Node 24 ends such a connection by itself.
-    assert.ok(under.server.stats.expelled.silence <= 1);
+    assert.ok(under.server.stats.refused.silence <= 1);
   });
 }
 

@@ -17,7 +17,7 @@ test('a connection that does not say what it speaks is closed', async (t) => {
   for (const socket of sockets) socket.on('close', () => closed++);
   for (const socket of sockets) socket.resume();
   await until(() => closed === 3, 'all are closed');
-  assert.equal(under.server.stats.refused, 3);
+  assert.equal(under.server.stats.refused.handshake, 3);
 });
 
 test('a request over HTTP/1.1 whose headers do not end is closed', async (t) => {
@@ -44,7 +44,7 @@ test('connections over the limit are closed, and there is room again once others
   t.after(() => under.end());
   const channels = [await under.connect(), await under.connect()];
   await assert.rejects(under.connect());
-  assert.equal(under.server.stats.refused, 1);
+  assert.equal(under.server.stats.refused.connections, 1);
   await channels[0]!.close();
   await until(() => under.server.stats.connections === 1, 'the server has seen it go');
   const channel = await under.connect();

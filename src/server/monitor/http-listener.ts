@@ -1,11 +1,11 @@
 /** A listener for HTTP/1.1 alone, as for `--listen-metrics-urls` and `--listen-client-http-urls`. */
-import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ToolError } from '../../errors.ts';
+import { Http1Server, type Http1Options } from '../../rpc/http1.ts';
+import { DEFAULT_LIMITS } from '../../rpc/limits.ts';
+import { ServerStats } from '../../rpc/stats.ts';
 import type { HttpHandler } from './http.ts';
 import { listenTarget, removeStaleSocket } from '../listen-target.ts';
-
-const HEADERS_TIMEOUT_MS = 5 * 60_000;
 
 export interface HttpListener {
   /** With the port that was really taken. */
@@ -15,15 +15,19 @@ export interface HttpListener {
 }
 
 /** Throws `server.listen` when the address cannot be had. */
-export async function listenHttp(url: string, handler: HttpHandler): Promise<HttpListener> {
+export async function listenHttp(
+  url: string,
+  handler: HttpHandler,
+  options: Partial<Omit<Http1Options, 'handler'>> = {},
+): Promise<HttpListener> {
   const target = listenTarget(url);
   await removeStaleSocket(target);
-  const server = createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS },
-    handler,
-  );
+  const { limits = DEFAULT_LIMITS, stats = new ServerStats(), counted = 'http1', isFull } = options;
+  const http1 = new Http1Server({ limits, stats, counted, handler, ...(isFull ? { isFull } : {}) });
+  const { server } = http1;
   await new Promise<void>((resolve, reject) => {
     server.on('error', (cause) => {
+      http1.end();
       reject(new ToolError('server.listen', `cannot listen on ${url}: ${cause.message}`, { cause }));
     });
     server.listen(target, resolve);
@@ -36,6 +40,7 @@ export async function listenHttp(url: string, handler: HttpHandler): Promise<Htt
       server.closeIdleConnections();
     });
     clearTimeout(cut);
+    http1.end();
   };
   return { url: 'path' in target ? url : withPort(url, server.address() as AddressInfo), close };
 }
