@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { MessageSizeError } from './framing.ts';
 import type { Limits } from './limits.ts';
 import type { Refusal, ServerStats } from './stats.ts';
 
@@ -85,7 +86,10 @@ export class Http1Server {
     if (!peer || socket.destroyed) return;
     if (peer.pending >= PIPELINED_MAX) return this.#cutOff(socket, 'flood');
     peer.pending++;
-    response.on('close', () => peer.pending--);
+    response.on('close', () => {
+      peer.pending--;
+      if (request.errored instanceof MessageSizeError) this.#options.stats.refused.message_size++;
+    });
     this.#options.handler(request, response);
   }
 

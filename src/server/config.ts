@@ -6,6 +6,7 @@
 import type { Disk } from '../bytes/disk.ts';
 import { UnsupportedError, UsageError } from '../errors.ts';
 import { addressOf } from '../format/urls.ts';
+import { DEFAULT_LIMITS } from '../rpc/limits.ts';
 import type { Log } from './log.ts';
 import { DEFAULT_CLUSTER, DEFAULT_NAME, DEFAULT_PEER_URLS, DEFAULT_TOKEN } from '../store/cluster-plan.ts';
 
@@ -49,6 +50,19 @@ export interface LogSettings {
   outputs: readonly string[];
 }
 
+export interface ClientLimits {
+  connectionsMax: number;
+  /** Calls on all connections. */
+  streamsMax: number;
+  /** Of requests that are not complete and replies that are not taken. */
+  queuedBytesMax: number;
+  /** Of one request. */
+  headerBytesMax: number;
+  /** How long a connection may say nothing, and how long a request or reply may take. */
+  handshakeTimeoutMs: number;
+  requestTimeoutMs: number;
+}
+
 /** Absent and default values are resolved; sizes in bytes, times in milliseconds. URLs as `parseUrls` gives them. */
 export interface ServerConfig {
   target: Target;
@@ -80,6 +94,8 @@ export interface ServerConfig {
   requestBytesMax: number;
   txnOpsMax: number;
   streamsMax: number;
+  /** What all clients together may cost. */
+  clients: ClientLimits;
   /** Zero means that clients are not held to it, or not asked. */
   keepAlive: { minTimeMs: number; intervalMs: number; timeoutMs: number };
   watchProgressIntervalMs: number;
@@ -147,6 +163,14 @@ export function defaultConfig(): ServerConfig {
     requestBytesMax: 1.5 * 1024 * 1024,
     txnOpsMax: 128,
     streamsMax: 2 ** 32 - 1,
+    clients: {
+      connectionsMax: DEFAULT_LIMITS.connectionsMax,
+      streamsMax: DEFAULT_LIMITS.streamsMax,
+      queuedBytesMax: DEFAULT_LIMITS.heldBytesMax,
+      headerBytesMax: DEFAULT_LIMITS.headerListSizeMax,
+      handshakeTimeoutMs: DEFAULT_LIMITS.handshakeTimeoutMs,
+      requestTimeoutMs: DEFAULT_LIMITS.requestTimeoutMs,
+    },
     keepAlive: { minTimeMs: 5000, intervalMs: 2 * 3_600_000, timeoutMs: 20_000 },
     watchProgressIntervalMs: 600_000,
     heartbeatMs: 100,

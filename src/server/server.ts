@@ -4,7 +4,7 @@
  */
 import { type RpcServer, startServer as startRpc } from '../rpc/http2-server.ts';
 import { deferred } from '../rpc/deferred.ts';
-import { DEFAULT_LIMITS, type Limits } from '../rpc/limits.ts';
+import type { Limits } from '../rpc/limits.ts';
 import type { Methods } from '../rpc/seam.ts';
 import { STREAM_PATHS, UNARY_PATHS, WAITING_PATHS } from './api-paths.ts';
 import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
@@ -17,14 +17,16 @@ import {
   startingHandler,
 } from './monitor/http.ts';
 import { type HttpListener, listenHttp } from './monitor/http-listener.ts';
+import { limitsOf, METRICS_CONNECTIONS_MAX } from './limits.ts';
 import { listenTarget, removeStaleSocket } from './listen-target.ts';
 import { CallStats, measured } from './monitor/measure.ts';
 import { startMember } from './member.ts';
 import { createMetrics } from './monitor/metrics.ts';
 import { openMountable, startMount } from './mount/mount.ts';
+import { readProcess } from './monitor/process-stats.ts';
 import type { Served } from './served.ts';
 import type { ServerView } from './monitor/server-view.ts';
-import { makeServices, REQUEST_OVERHEAD, type Services } from './services.ts';
+import { makeServices, type Services } from './services.ts';
 import { Stats } from './monitor/stats.ts';
 import { viewOf } from './monitor/view.ts';
 
@@ -47,6 +49,7 @@ class Server implements RunningServer {
   readonly #context: ServerContext;
   readonly #stats = new Stats();
   readonly #calls = new CallStats();
+  readonly #limits: Limits;
   #served: Served | undefined;
   #services: Services | undefined;
   #rpc: RpcServer | undefined;
@@ -62,6 +65,8 @@ class Server implements RunningServer {
   constructor(config: ServerConfig, context: ServerContext) {
     this.#config = config;
     this.#context = context;
+    const { openFilesMax } = readProcess();
+    this.#limits = limitsOf(config, { openFilesMax, log: context.log });
     this.done = new Promise((resolve, reject) => {
       this.#resolveDone = resolve;
       this.#rejectDone = reject;
@@ -157,13 +162,30 @@ class Server implements RunningServer {
       methods: measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs }),
       waiting: WAITING_PATHS,
       http1: config.listenClientHttpUrls.length > 0 ? nothingHandler : http.client,
-      limits: limitsOf(config),
+      limits: this.#limits,
+      stats: this.#stats.rpc,
       log,
     });
-    for (const url of config.listenClientHttpUrls) this.#listeners.push(await listenHttp(url, http.client));
-    for (const url of config.listenMetricsUrls) this.#listeners.push(await listenHttp(url, http.metrics));
+    await this.#listenHttp(http);
     const { ports } = this.#rpc;
     this.urls = config.listenClientUrls.map((url, i) => withPort(url, ports[i]!));
+  }
+
+  /** Clients have one limit on all ports; whoever looks at metrics is let in beside them. */
+  async #listenHttp(http: HttpHandlers): Promise<void> {
+    const { listenClientHttpUrls, listenMetricsUrls } = this.#config;
+    const limits = this.#limits;
+    const stats = this.#stats.rpc;
+    for (const url of listenClientHttpUrls) {
+      const isFull = (): boolean => stats.clientConnections >= limits.connectionsMax;
+      const options = { limits, stats, counted: 'http1', isFull } as const;
+      this.#listeners.push(await listenHttp(url, http.client, options));
+    }
+    for (const url of listenMetricsUrls) {
+      const isFull = (): boolean => stats.metricsConnections >= METRICS_CONNECTIONS_MAX;
+      const options = { limits, stats, counted: 'metricsConnections', isFull } as const;
+      this.#listeners.push(await listenHttp(url, http.metrics, options));
+    }
   }
 
   #httpHandlers(view: ServerView): HttpHandlers {
@@ -172,6 +194,7 @@ class Server implements RunningServer {
       stats: this.#stats,
       calls: this.#calls,
       view,
+      limits: this.#limits,
       isExtensive: isMetricsExtensive,
     });
     const options = {
@@ -224,17 +247,4 @@ class Server implements RunningServer {
 
 function withPort(url: string, port: number): string {
   return port === 0 ? url : url.replace(/:\d*$/, `:${port}`);
-}
-
-const UNLIMITED = 2 ** 32 - 1;
-
-function limitsOf({ requestBytesMax, streamsMax, keepAlive }: ServerConfig): Partial<Limits> {
-  return {
-    messageSizeMax: requestBytesMax + REQUEST_OVERHEAD,
-    // Differs from etcd, whose default is no limit: so many streams would hold up all other connections.
-    streamsPerConnectionMax: streamsMax === UNLIMITED ? DEFAULT_LIMITS.streamsPerConnectionMax : streamsMax,
-    pingIntervalMinMs: keepAlive.minTimeMs,
-    keepAliveIntervalMs: keepAlive.intervalMs,
-    keepAliveTimeoutMs: keepAlive.timeoutMs,
-  };
 }

@@ -14,6 +14,7 @@ import { DEFAULT_CLUSTER, DEFAULT_NAME } from '../../store/cluster-plan.ts';
 import { parseDuration } from '../duration.ts';
 import { flagText } from '../flags.ts';
 import { SERVE_FLAGS, type ServeFlag } from './flags.ts';
+import { limitsOf } from './limits.ts';
 import type { Note, Settings } from './settings.ts';
 
 export interface Surroundings {
@@ -240,35 +241,6 @@ function autoCompactionOf(settings: Settings): ServerConfig['autoCompaction'] {
     throw new UsageError('server.config', `error parsing CompactionRetention: ${retentionMs.problem}`);
   }
   return retentionMs > 0 ? { mode, retentionMs } : undefined;
-}
-
-type Limits = Pick<
-  ServerConfig,
-  | 'requestBytesMax'
-  | 'txnOpsMax'
-  | 'streamsMax'
-  | 'keepAlive'
-  | 'watchProgressIntervalMs'
-  | 'heartbeatMs'
-  | 'electionMs'
->;
-
-function limitsOf(settings: Settings): Limits {
-  const streamsMax = settings.integer('max-concurrent-streams');
-  if (streamsMax > 2 ** 32 - 1) throw wrong(settings, 'max-concurrent-streams', 'does not fit into 32 bits');
-  return {
-    requestBytesMax: settings.integer('max-request-bytes'),
-    txnOpsMax: settings.integer('max-txn-ops'),
-    streamsMax,
-    keepAlive: {
-      minTimeMs: settings.duration('grpc-keepalive-min-time')!,
-      intervalMs: settings.duration('grpc-keepalive-interval')!,
-      timeoutMs: settings.duration('grpc-keepalive-timeout')!,
-    },
-    watchProgressIntervalMs: settings.duration('watch-progress-notify-interval')!,
-    heartbeatMs: settings.integer('heartbeat-interval'),
-    electionMs: settings.integer('election-timeout'),
-  };
 }
 
 /** Gates of etcd 3.6 and 3.7, and why those that decide nothing here do so. */

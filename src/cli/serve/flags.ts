@@ -19,6 +19,12 @@ export const OWN_FLAGS: readonly ServeFlag[] = [
   'snapshot',
   'rev',
   'scratch',
+  'max-connections',
+  'max-total-streams',
+  'max-queued-bytes',
+  'max-header-bytes',
+  'handshake-timeout',
+  'request-read-timeout',
 ];
 
 /** Whether the server has such a flag. */

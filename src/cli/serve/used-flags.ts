@@ -105,6 +105,37 @@ export const USED_FLAGS = {
     min: 0,
     default: '4294967295',
   }),
+  'max-connections': used(
+    LIMITS,
+    'integer',
+    "Connections of clients; also no more than this process may have files open, less 150 as for etcd",
+    { min: 1, default: '16384' },
+  ),
+  'max-total-streams': used(
+    LIMITS,
+    'integer',
+    'Calls open at a time on all connections, after which each gets no more than its share',
+    { min: 1, default: '65536' },
+  ),
+  'max-queued-bytes': used(
+    LIMITS,
+    'integer',
+    'Memory for requests that are not complete and replies that are not taken; a connection may use a quarter of it',
+    { min: 1, default: '536870912' },
+  ),
+  'max-header-bytes': used(LIMITS, 'integer', "Size of a request's headers", { min: 1024, default: '65536' }),
+  'handshake-timeout': used(
+    LIMITS,
+    'duration',
+    'How long a connection may say nothing, at first or between HTTP requests',
+    { default: '10s' },
+  ),
+  'request-read-timeout': used(
+    LIMITS,
+    'duration',
+    'How long a request may take to come, and an answer over HTTP to be taken',
+    { default: '1m' },
+  ),
   'grpc-keepalive-min-time': used(LIMITS, 'duration', 'Least time between pings of a client', {
     default: '5s',
   }),

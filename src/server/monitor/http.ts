@@ -4,6 +4,7 @@
  * body that is of use; what comes is thrown away, and much of it ends the connection.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { MessageSizeError } from '../../rpc/framing.ts';
 import type { Log } from '../log.ts';
 import { checksOf, type HealthCheck, readHealth, runChecks } from './health.ts';
 import type { Metrics } from './metrics.ts';
@@ -121,7 +122,7 @@ function takeBody(request: IncomingMessage, response: ServerResponse): void {
   let sizeBytes = 0;
   request.on('data', (chunk: Buffer) => {
     sizeBytes += chunk.length;
-    if (sizeBytes > BODY_BYTES_MAX) request.destroy();
+    if (sizeBytes > BODY_BYTES_MAX) request.destroy(new MessageSizeError('nobody reads such a body'));
   });
   request.on('error', () => response.destroy());
 }

@@ -5,6 +5,8 @@
  */
 import { Counter, Gauge, Histogram as Exposed, Registry } from 'prom-client';
 import { formatId } from '../../format/ids.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../rpc/limits.ts';
+import { REFUSALS } from '../../rpc/stats.ts';
 import { STATUS } from '../../rpc/status.ts';
 import type { Histogram } from './histogram.ts';
 import type { CallStats, MethodStats } from './measure.ts';
@@ -16,6 +18,8 @@ export interface MetricsOptions {
   stats: Stats;
   calls: CallStats;
   view: ServerView;
+  /** Those in force. */
+  limits?: Limits;
   /** Whether the time that calls took is shown. */
   isExtensive: boolean;
 }
@@ -38,8 +42,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
   addKeys(add, options);
   addDisk(add, options);
   addCalls(add, options);
+  addClients(add, options);
   addProcess(add);
-  return { contentType: registry.contentType, text: () => registry.metrics() };
+  // Whoever asks while they are written gets the same: a flood of requests costs one text at a time.
+  let writing: Promise<string> | undefined;
+  const text = (): Promise<string> =>
+    (writing ??= registry.metrics().finally(() => {
+      writing = undefined;
+    }));
+  return { contentType: registry.contentType, text };
 }
 
 /** Go's names of the codes; it writes one of them otherwise. */
@@ -270,6 +281,55 @@ function addCalls(add: Adder, { calls, isExtensive }: MetricsOptions): void {
 function methodLabels({ path, type }: MethodStats): Labels {
   const [, service = '', method = ''] = path.split('/');
   return { grpc_type: type, grpc_service: service, grpc_method: method };
+}
+
+/** Limits by the flags that set them. */
+const LIMIT_NAMES: Readonly<Record<string, keyof Limits>> = {
+  'max-connections': 'connectionsMax',
+  'max-concurrent-streams': 'streamsPerConnectionMax',
+  'max-total-streams': 'streamsMax',
+  'max-queued-bytes': 'heldBytesMax',
+  'max-header-bytes': 'headerListSizeMax',
+};
+
+const TIMEOUT_NAMES: Readonly<Record<string, keyof Limits>> = {
+  'handshake-timeout': 'handshakeTimeoutMs',
+  'request-read-timeout': 'requestTimeoutMs',
+  'grpc-keepalive-min-time': 'pingIntervalMinMs',
+  'grpc-keepalive-interval': 'keepAliveIntervalMs',
+  'grpc-keepalive-timeout': 'keepAliveTimeoutMs',
+};
+
+/** Names of our own: etcd does not show what its clients cost, save through the Go runtime. */
+function addClients(add: Adder, { stats: { rpc }, limits = DEFAULT_LIMITS }: MetricsOptions): void {
+  add.gauges('etcdkit_connections', 'Connections that are open', ['protocol'], () => [
+    [{ protocol: 'http2' }, rpc.connections],
+    [{ protocol: 'http1' }, rpc.http1],
+    [{ protocol: 'unknown' }, rpc.silent],
+    [{ protocol: 'metrics' }, rpc.metricsConnections],
+  ]);
+  add.counters('etcdkit_connections_accepted_total', 'Connections that said something', ['protocol'], () => [
+    [{ protocol: 'http2' }, rpc.connectionsTotal],
+    [{ protocol: 'http1' }, rpc.http1Total],
+  ]);
+  add.gauge('etcdkit_streams', 'Calls that are open', () => rpc.streams);
+  add.gauge('etcdkit_stalled_streams', 'Of them, with a client that takes too little', () => rpc.stalledStreams);
+  add.gauge('etcdkit_postponed_requests', 'Requests that wait for their client to read', () => rpc.postponed);
+  add.counter('etcdkit_cancelled_streams_total', 'Calls that clients cancelled', () => rpc.resets);
+  add.gauges('etcdkit_queued_bytes', 'Memory that slow clients take', ['what'], () => [
+    [{ what: 'requests' }, rpc.requestBytes],
+    [{ what: 'replies' }, rpc.replyBytes],
+    [{ what: 'stream_messages' }, rpc.queuedBytes],
+  ]);
+  add.counters('etcdkit_refused_total', 'What clients were refused, by the reason', ['reason'], () =>
+    REFUSALS.map((reason) => [{ reason }, rpc.refused[reason]]),
+  );
+  add.gauges('etcdkit_limit', 'Limits in force, by the flags that set them', ['flag'], () =>
+    Object.entries(LIMIT_NAMES).map(([flag, name]) => [{ flag }, Number(limits[name])]),
+  );
+  add.gauges('etcdkit_timeout_seconds', 'Times in force, by the flags that set them', ['flag'], () =>
+    Object.entries(TIMEOUT_NAMES).map(([flag, name]) => [{ flag }, Number(limits[name]) / 1000]),
+  );
 }
 
 function addProcess(add: Adder): void {

@@ -2,6 +2,7 @@
  * What the parts of a server count while they work: plain numbers on objects that each part is given when it is made.
  * `metrics.ts` reads them when somebody asks; counting costs an addition. Buckets are etcd's.
  */
+import { ServerStats } from '../../rpc/stats.ts';
 import { doublingBounds, Histogram } from './histogram.ts';
 
 /** Seconds, from 1 ms to 8 s. */
@@ -70,4 +71,6 @@ export class Stats {
   readonly leaseTtlSeconds = new Histogram(doublingBounds(1, 24));
   readonly disk = new DiskStats();
   readonly health = new HealthStats();
+  /** Connections, and what was refused. */
+  readonly rpc = new ServerStats();
 }
