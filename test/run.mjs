@@ -8,11 +8,11 @@ import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
 
 const MINUTE = 60;
-const SPECIAL = ['oracle', 'fuzz', 'crash', 'bench', 'soak'];
+const SPECIAL = ['oracle', 'fuzz', 'crash', 'hostile', 'bench', 'soak'];
 const SUITES = {
   unit: { budget: 5 * MINUTE, includes: (folder) => !SPECIAL.includes(folder) },
   oracle: { budget: 20 * MINUTE, includes: (folder) => folder === 'oracle' },
-  seeded: { budget: 20 * MINUTE, includes: (folder) => folder === 'fuzz' || folder === 'crash' },
+  seeded: { budget: 20 * MINUTE, includes: (folder) => ['fuzz', 'crash', 'hostile'].includes(folder) },
   // The same files with their long versions; no part of the gate.
   soak: {
     budget: 180 * MINUTE,

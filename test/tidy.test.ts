@@ -158,6 +158,7 @@ test('every test mirrors a source file or stands in a folder of its own', () => 
     'fuzz/',
     'oracle/',
     'crash/',
+    'hostile/',
     'bench/',
     'support/',
     'tidy.test.ts',

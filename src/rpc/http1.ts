@@ -86,8 +86,9 @@ export class Http1Server {
     if (!peer || socket.destroyed) return;
     if (peer.pending >= PIPELINED_MAX) return this.#cutOff(socket, 'flood');
     peer.pending++;
-    response.on('close', () => {
-      peer.pending--;
+    response.on('close', () => peer.pending--);
+    // Its body may go on after the answer.
+    request.on('close', () => {
       if (request.errored instanceof MessageSizeError) this.#options.stats.refused.message_size++;
     });
     this.#options.handler(request, response);
