@@ -181,7 +181,10 @@ export class Connection implements CallHost {
   #spendReset(): void {
     const verdict = this.#resets.spend(performance.now());
     if (verdict === 'end') this.#expel('resets', 'too_many_resets');
-    else if (verdict === 'move') this.drain();
+    else if (verdict === 'move' && !this.#session.closed) {
+      this.stats.refused.moved++;
+      this.drain();
+    }
   }
 
   #expel(reason: Reason, debugData: string): void {
@@ -220,12 +223,13 @@ export class Connection implements CallHost {
       this.#expel('unfinished_requests', 'too_many_unfinished_requests');
       return;
     }
-    this.#countHidden();
+    const hidden = this.#countHidden();
+    if (this.#session.destroyed) return;
     const silentMs = nowMs - this.#heardMs;
     const { keepAliveIntervalMs, keepAliveTimeoutMs, muteProbeMs } = this.limits;
     if (this.#probe) this.#judgeProbe(this.#probe, nowMs);
     else if (silentMs >= Math.min(keepAliveIntervalMs, muteProbeMs)) this.#startProbe(nowMs);
-    else if (this.#resets.levelAt(nowMs) > SUSPICIOUS_RESETS) {
+    else if (hidden > 0 || this.#resets.levelAt(nowMs) > SUSPICIOUS_RESETS) {
       this.#startProbe(nowMs, nowMs + Math.min(keepAliveTimeoutMs, SUSPICION_TIMEOUT_MAX_MS));
     }
     if (this.#probe && silentMs >= keepAliveIntervalMs) {
@@ -234,7 +238,9 @@ export class Connection implements CallHost {
   }
 
   /** Calls whose headers were too large end before anybody hears of them; only their numbers are missing. */
-  #countHidden(): void {
+  #countHidden(): number {
+    // One that closes refuses more than that.
+    if (this.#session.closed) return 0;
     const { lastProcStreamID = 0 } = this.#session.state;
     const hidden = Math.min((lastProcStreamID + 1) / 2 - this.#begunCalls - this.#hiddenCalls, HIDDEN_MAX);
     for (let count = 0; count < hidden && !this.#session.destroyed; count++) {
@@ -242,6 +248,7 @@ export class Connection implements CallHost {
       this.stats.refused.headers++;
       this.#spendReset();
     }
+    return hidden;
   }
 
   #startProbe(nowMs: number, deadlineMs = Number.POSITIVE_INFINITY): void {

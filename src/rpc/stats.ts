@@ -21,6 +21,8 @@ export const REFUSALS = [
   'resets',
   'flood',
   'silence',
+  /** Connections whose clients were asked to move, since they had cancelled many calls. */
+  'moved',
 ] as const;
 
 export type Refusal = (typeof REFUSALS)[number];
