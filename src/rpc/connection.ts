@@ -36,8 +36,8 @@ const PING_ANSWER_SIZE = 17;
 /** What a session that ended gets to send its last frames, and an ending one to hear of it. */
 const LINGER_MS = 1000;
 
-/** Calls that every connection may have open. */
-const SHARE_MIN = 16;
+/** Calls that a connection may have open when all together have too many. */
+const SHARE = 8;
 /** More calls that were refused unseen are not counted at a time: the numbers are the client's choice. */
 const HIDDEN_MAX = 1000;
 /** What nghttp2 and Node call it when a client sends too much of what costs it nothing. */
@@ -78,6 +78,7 @@ export class Connection implements CallHost {
   nowMs = performance.now();
   /** Calls that came to us; what HTTP/2 refused by itself, it does not tell. */
   #begunCalls = 0;
+  #numberedCalls = 0;
   #hiddenCalls = 0;
   #isLeaving = false;
   /** Bytes sent when the last ping came. */
@@ -241,8 +242,9 @@ export class Connection implements CallHost {
   #countHidden(): number {
     // One that closes refuses more than that.
     if (this.#session.closed) return 0;
-    const { lastProcStreamID = 0 } = this.#session.state;
-    const hidden = Math.min((lastProcStreamID + 1) / 2 - this.#begunCalls - this.#hiddenCalls, HIDDEN_MAX);
+    const hidden = Math.min(this.#numberedCalls - this.#begunCalls - this.#hiddenCalls, HIDDEN_MAX);
+    // Those of now may still be on their way.
+    this.#numberedCalls = Math.floor(((this.#session.state.lastProcStreamID ?? 0) + 1) / 2);
     for (let count = 0; count < hidden && !this.#session.destroyed; count++) {
       this.#hiddenCalls++;
       this.stats.refused.headers++;
@@ -308,11 +310,9 @@ export class Connection implements CallHost {
     }
   }
 
-  /** Whether all have too many calls, and this connection more of them than others. */
+  /** Whether all have too many calls, and this connection more than a few of them. */
   #isBeyondShare(): boolean {
-    const { streams, connections } = this.stats;
-    const { streamsMax } = this.limits;
-    return streams > streamsMax && this.#openCalls > Math.max(SHARE_MIN, streamsMax / connections);
+    return this.stats.streams > this.limits.streamsMax && this.#openCalls > SHARE;
   }
 
   #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: Refusal): void {

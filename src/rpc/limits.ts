@@ -5,7 +5,7 @@ export interface Limits {
   messageSizeMax: number;
   /** Calls that a connection may have open; clients wait with further ones. */
   streamsPerConnectionMax: number;
-  /** Calls on all connections; once there are so many, a connection gets no more than its share of them. */
+  /** Calls on all connections; once there are so many, a connection gets no more than a few. */
   streamsMax: number;
   /** Connections at once; further ones are closed as they come. */
   connectionsMax: number;
@@ -43,7 +43,7 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   messageSizeMax: 1.5 * 1024 * 1024 + 512 * 1024,
   streamsPerConnectionMax: 4096,
-  streamsMax: 65_536,
+  streamsMax: 32_768,
   connectionsMax: 16_384,
   heldBytesMax: 512 * 1024 * 1024,
   queuedBytesMax: 64 * 1024,

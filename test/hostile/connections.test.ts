@@ -12,12 +12,15 @@ test('connections that say nothing, or half a preface, are closed; until then no
   const server = await underAttack(t, '--max-connections=100', '--handshake-timeout=3s');
   await server.bears(t, async () => {
     const dialled = Array.from({ length: 300 }, (_, i) => server.dial(i % 2 === 0 ? '' : 'PRI * HTTP'));
-    await until(() => dialled.filter(({ isClosed }) => isClosed).length >= 201, 'those over the limit are closed');
+    await until(
+      () => dialled.filter(({ isClosed }) => isClosed).length >= 201,
+      'those over the limit are closed',
+    );
     assert.ok(dialled.some(({ isClosed }) => !isClosed));
     // Whoever looks at the metrics is let in all the same.
     const metrics = await server.metrics();
-    const open = ['http1', 'http2', 'unknown'].map(
-      (protocol) => metrics.get(`etcdkit_connections{protocol="${protocol}"}`)!,
+    const open = ['http1', 'http2', 'unknown'].map((protocol) =>
+      metrics.get(`etcdkit_connections{protocol="${protocol}"}`)!,
     );
     assert.equal(
       open.reduce((sum, count) => sum + count),

@@ -21,10 +21,7 @@ const STREAMS_MAX = 2 ** 32 - 1;
 export function limitsOf(settings: Settings): Limits {
   const streamsMax = settings.integer('max-concurrent-streams');
   if (streamsMax > STREAMS_MAX)
-    throw new UsageError(
-      'usage',
-      `${settings.origin('max-concurrent-streams')}: does not fit into 32 bits`,
-    );
+    throw new UsageError('usage', `${settings.origin('max-concurrent-streams')}: does not fit into 32 bits`);
   return {
     requestBytesMax: settings.integer('max-request-bytes'),
     txnOpsMax: settings.integer('max-txn-ops'),

@@ -108,14 +108,14 @@ export const USED_FLAGS = {
   'max-connections': used(
     LIMITS,
     'integer',
-    "Connections of clients; also no more than this process may have files open, less 150 as for etcd",
+    'Connections of clients; also no more than this process may have files open, less 150 as for etcd',
     { min: 1, default: '16384' },
   ),
   'max-total-streams': used(
     LIMITS,
     'integer',
-    'Calls open at a time on all connections, after which each gets no more than its share',
-    { min: 1, default: '65536' },
+    'Calls open at a time on all connections, beyond which each has eight',
+    { min: 1, default: '32768' },
   ),
   'max-queued-bytes': used(
     LIMITS,

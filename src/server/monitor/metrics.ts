@@ -313,7 +313,11 @@ function addClients(add: Adder, { stats: { rpc }, limits = DEFAULT_LIMITS }: Met
     [{ protocol: 'http1' }, rpc.http1Total],
   ]);
   add.gauge('etcdkit_streams', 'Calls that are open', () => rpc.streams);
-  add.gauge('etcdkit_stalled_streams', 'Of them, with a client that takes too little', () => rpc.stalledStreams);
+  add.gauge(
+    'etcdkit_stalled_streams',
+    'Of them, with a client that takes too little',
+    () => rpc.stalledStreams,
+  );
   add.gauge('etcdkit_postponed_requests', 'Requests that wait for their client to read', () => rpc.postponed);
   add.counter('etcdkit_cancelled_streams_total', 'Calls that clients cancelled', () => rpc.resets);
   add.gauges('etcdkit_queued_bytes', 'Memory that slow clients take', ['what'], () => [
