@@ -29,6 +29,8 @@ export interface MemberCoreOptions {
   commitIntervalMs: number;
   commitChangesMax: number;
   requestSizeMax: number;
+  /** Of writes that wait for the disk. */
+  waitingBytesMax: number;
   /** Told once of what the server cannot go on after. */
   onFailure: (error: unknown) => void;
   /** After so long a client is told that its request timed out. */
@@ -105,6 +107,7 @@ export class MemberCore implements Core {
       memberId: identity.memberId,
       nextRequestId: () => opened.requestIds.next(),
       requestSizeMax: options.requestSizeMax,
+      waitingBytesMax: options.waitingBytesMax,
       timeoutMs: options.requestTimeoutMs,
       zeros: zerosOf(version),
       onFailure,

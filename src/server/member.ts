@@ -51,6 +51,7 @@ export async function startMember(options: MemberOptions, context: ServerContext
     commitIntervalMs: config.backendBatchIntervalMs,
     commitChangesMax: config.backendBatchLimit,
     requestSizeMax: config.requestBytesMax,
+    waitingBytesMax: config.clients.queuedBytesMax,
     requestTimeoutMs: requestTimeoutMs(config),
     warningApplyMs: config.warningApplyMs,
     onFailure: options.onFailure,

@@ -45,6 +45,8 @@ export interface ProposerOptions {
   requestSizeMax: number;
   /** How many may wait before others are turned away. */
   pendingMax?: number;
+  /** How many bytes of them, besides what is on its way to the disk. One may be larger. */
+  waitingBytesMax?: number;
   /** Proto2 zeros, as the emulated etcd writes them. */
   zeros: 'write' | 'omit';
   /** Told of the failure after which nothing can be written any more. */
@@ -83,6 +85,7 @@ const SYNC_WEIGHT = 0.2;
 export class Proposer {
   readonly #options: ProposerOptions;
   #waiting: Waiting[] = [];
+  #waitingBytes = 0;
   /** On its way to the disk. */
   #syncing: readonly Waiting[] = [];
   #expiry: NodeJS.Timeout | undefined;
@@ -127,9 +130,11 @@ export class Proposer {
   }
 
   #enqueue(type: number, data: Uint8Array): Promise<Applied> {
-    const { pendingMax = PENDING_MAX } = this.#options;
+    const { pendingMax = PENDING_MAX, waitingBytesMax = Number.POSITIVE_INFINITY } = this.#options;
     if (this.#isStopped || this.#failure !== undefined) throw this.#stopped();
-    if (this.pendingCount >= pendingMax) {
+    // A disk that stalls must not fill memory either: etcd would take its 5000, of any size.
+    const isTooMuch = this.#waitingBytes > 0 && this.#waitingBytes + data.length > waitingBytesMax;
+    if (this.pendingCount >= pendingMax || isTooMuch) {
       this.#stats.failed++;
       throw new RpcError(STATUS.resourceExhausted, 'etcdserver: too many requests');
     }
@@ -137,6 +142,7 @@ export class Proposer {
       this.#stats.pending++;
       const waiting = { sinceMs: performance.now(), type, data, resolve, reject };
       this.#waiting.push(waiting);
+      this.#waitingBytes += data.length;
       this.#schedule();
     });
   }
@@ -176,6 +182,7 @@ export class Proposer {
   async #run(): Promise<void> {
     let durable: Batch | undefined;
     while (this.#waiting.length > 0 && this.#failure === undefined) {
+      this.#waitingBytes = 0;
       const batch = this.#append(this.#waiting.splice(0));
       if (!batch) continue;
       this.#syncing = batch.waiting;
@@ -261,6 +268,7 @@ export class Proposer {
     this.#failure ??= error;
     this.#turnAway([...batch, ...this.#waiting]);
     this.#waiting = [];
+    this.#waitingBytes = 0;
     this.#options.onFailure(error);
   }
 

@@ -40,6 +40,7 @@ async function begin(
     commitIntervalMs: 20,
     commitChangesMax: 10_000,
     requestSizeMax: 1000,
+    waitingBytesMax: 1 << 20,
     requestTimeoutMs: 7000,
     warningApplyMs: 1000,
     onFailure: (error) => failures.push(error),

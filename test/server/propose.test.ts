@@ -206,6 +206,29 @@ test('too large and too many are turned away', async () => {
   await first;
 });
 
+test('writes that wait for a slow disk are turned away when they are too large together', async () => {
+  const log = new SlowLog();
+  const { proposer } = proposerOver(log, { waitingBytesMax: 30 });
+  const syncing = proposer.propose(lease(1n));
+  await turns();
+  const waiting = proposer.propose(lease(2n));
+  await assert.rejects(
+    async () => {
+      for (let i = 0; i < 10; i++) await Promise.race([proposer.propose(lease(3n)), turns()]);
+    },
+    { message: 'etcdserver: too many requests' },
+  );
+  log.syncs[0]!.end();
+  await syncing;
+  await turns();
+  log.syncs[1]!.end();
+  await waiting;
+  const again = proposer.propose(lease(4n));
+  await turns();
+  log.syncs[2]!.end();
+  await again;
+});
+
 test('stopping waits for what was taken and takes no more', async () => {
   const log = new SlowLog();
   const { proposer, applied } = proposerOver(log);

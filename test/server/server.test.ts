@@ -138,6 +138,32 @@ test('metrics and HTTP have ports of their own when asked to, and are closed wit
   }
 });
 
+test('clients have one limit on all ports, and whoever looks at metrics is let in beside them', async (t) => {
+  const folder = scratch(t);
+  const { server } = await start(t, memberAt(join(folder, 'data')), {
+    config: {
+      listenClientHttpUrls: [`unix://${folder}/http.sock`],
+      listenMetricsUrls: [`unix://${folder}/metrics.sock`],
+      clients: { ...defaultConfig().clients, connectionsMax: 2 },
+    },
+  });
+  await channelTo(t, server);
+  const kept = connect(join(folder, 'http.sock'));
+  t.after(() => kept.destroy());
+  kept.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await once(kept, 'data');
+  await assert.rejects(channelTo(t, server), 'the port for gRPC is full');
+  const third = connect(join(folder, 'http.sock'));
+  third.on('error', () => {});
+  await once(third, 'close');
+  const socket = connect(join(folder, 'metrics.sock'));
+  socket.end('GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+  let text = '';
+  for await (const chunk of socket) text += String(chunk);
+  assert.match(text, /^etcdkit_refused_total\{reason="connections"\} 2$/m);
+  assert.match(text, /^etcdkit_connections\{protocol="http1"\} 1$/m);
+});
+
 test('a port that is taken is told, and the directory is free again', async (t) => {
   const dataDir = join(scratch(t), 'data');
   const other = createServer();

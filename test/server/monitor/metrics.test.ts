@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_LIMITS } from '../../../src/rpc/limits.ts';
 import { CallStats, MethodStats } from '../../../src/server/monitor/measure.ts';
 import { createMetrics, type MetricsOptions } from '../../../src/server/monitor/metrics.ts';
 import { Stats } from '../../../src/server/monitor/stats.ts';
@@ -136,4 +137,35 @@ test('two servers in one process do not share a registry', async () => {
   const [first, second] = [createMetrics(a), createMetrics(b)];
   assert.match(await first.text(), /^etcd_mvcc_range_total 1$/m);
   assert.match(await second.text(), /^etcd_mvcc_range_total 2$/m);
+});
+
+test('what clients cost, why they were refused, and the limits in force', async () => {
+  const from = options({ limits: { ...DEFAULT_LIMITS, connectionsMax: 7 } });
+  const { rpc } = from.stats;
+  rpc.connections = 2;
+  rpc.silent = 3;
+  rpc.replyBytes = 1000;
+  rpc.refused.pings = 4;
+  const found = await samples(from);
+  const expected: Record<string, number> = {
+    'etcdkit_connections{protocol="http2"}': 2,
+    'etcdkit_connections{protocol="unknown"}': 3,
+    'etcdkit_queued_bytes{what="replies"}': 1000,
+    'etcdkit_refused_total{reason="pings"}': 4,
+    'etcdkit_refused_total{reason="resets"}': 0,
+    'etcdkit_limit{flag="max-connections"}': 7,
+    'etcdkit_timeout_seconds{flag="handshake-timeout"}': 10,
+  };
+  for (const [key, value] of Object.entries(expected)) assert.equal(found.get(key), value, key);
+});
+
+test('those who ask at the same time share one text', async () => {
+  let looks = 0;
+  const view = healthyView();
+  Object.defineProperty(view, 'keyCount', { get: () => ++looks });
+  const metrics = createMetrics(options({ view }));
+  const texts = await Promise.all(Array.from({ length: 100 }, () => metrics.text()));
+  assert.equal(new Set(texts).size, 1);
+  await metrics.text();
+  assert.equal(looks, 2);
 });
