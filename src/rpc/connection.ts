@@ -52,6 +52,8 @@ interface ConnectionContext {
   limits: Limits;
   stats: ServerStats;
   log: RpcLog | undefined;
+  /** Told that a connection was ended, and why. */
+  onExpelled: (peer: string, reason: string) => void;
 }
 
 /** A ping that has not been answered. */
@@ -68,6 +70,7 @@ export class Connection implements CallHost {
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
   readonly #methods: MethodTable;
+  readonly #onExpelled: ConnectionContext['onExpelled'];
   readonly #socket: Socket;
   readonly #session: ServerHttp2Session;
   readonly #pings: PingPolicy;
@@ -90,11 +93,12 @@ export class Connection implements CallHost {
   #endedMs: number | undefined;
 
   constructor(socket: Socket, context: ConnectionContext) {
-    const { methods, limits, stats, log } = context;
+    const { methods, limits, stats, log, onExpelled } = context;
     this.limits = limits;
     this.stats = stats;
     this.log = log;
     this.#methods = methods;
+    this.#onExpelled = onExpelled;
     this.#calls = new OpenCalls(limits, stats);
     this.#socket = socket;
     this.peer = socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'local';
@@ -191,7 +195,7 @@ export class Connection implements CallHost {
   #expel(reason: Reason, debugData: string): void {
     if (this.#session.destroyed) return;
     this.stats.refused[reason]++;
-    this.log?.warn({ peer: this.peer, reason: debugData }, 'a connection was ended');
+    this.#onExpelled(this.peer, debugData);
     const code = constants.NGHTTP2_ENHANCE_YOUR_CALM;
     this.#session.goaway(code, 0, Buffer.from(debugData));
     this.#session.destroy(new RpcError(STATUS.unavailable, debugData), code);

@@ -14,6 +14,8 @@ import type { RpcLog } from './server-call.ts';
 import { ServerStats } from './stats.ts';
 
 const WATCH_INTERVAL_MS = 1000;
+/** Ends of connections that are logged in a second; all of them are counted. An attacker must not fill the disk too. */
+const TOLD_A_SECOND = 10;
 /** How often a server that drains looks whether it is done. */
 const DRAIN_POLL_MS = 20;
 
@@ -69,6 +71,7 @@ class Http2Server implements RpcServer {
   readonly #listeners: Port[] = [];
   readonly #connections = new Set<Connection>();
   readonly #watch: NodeJS.Timeout;
+  #told = 0;
   #closeAtMs = Number.POSITIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
@@ -118,6 +121,10 @@ class Http2Server implements RpcServer {
       limits: this.#limits,
       stats,
       log: this.#log,
+      onExpelled: (peer, reason) => {
+        if (this.#told++ >= TOLD_A_SECOND) return;
+        this.#log?.warn({ peer, reason }, 'a connection was ended');
+      },
     });
     this.#connections.add(connection);
     stats.connections++;
@@ -131,6 +138,7 @@ class Http2Server implements RpcServer {
   #watchAll(): void {
     const now = performance.now();
     for (const port of this.#listeners) port.watch(now);
+    this.#told = 0;
     this.stats.stalledStreams = 0;
     let requestBytes = 0;
     let queuedBytes = 0;

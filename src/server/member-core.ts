@@ -150,6 +150,7 @@ export class MemberCore implements Core {
     const began = performance.now();
     const outcome = this.applier.apply(entry);
     const tookMs = performance.now() - began;
+    this.#stats.writes.applied(outcome.what, { isDone: outcome.rejection === undefined, tookMs });
     if (tookMs > this.#warningApplyMs) this.#tellSlow(outcome.what, tookMs);
     this.#cadence.changed();
     this.#snapshots.applied(entry.index);

@@ -220,13 +220,13 @@ test('a hundred watches of large values that nobody reads', { timeout: 120_000 }
         deaf.socket.write(Buffer.concat([callFrame(1, WATCH), dataFrame(1, create)]));
       }
       await pause(500);
-      for (let i = 0; i < 50; i++) await put(channel, 'large', String(i).padEnd(MB, '.'));
+      for (let i = 0; i < 300; i++) await put(channel, 'large', String(i).padEnd(MB, '.'));
       await until(
         async () => (await server.metrics()).get('etcdkit_stalled_streams') === 100,
         'all are stalled',
       );
     },
-    { growthMb: 400 },
+    { growthMb: 220 },
   );
   const metrics = await server.metrics();
   assert.equal(metrics.get('etcd_debugging_mvcc_slow_watcher_total'), 100);

@@ -42,6 +42,8 @@ test('HTTP/2 whose settings do not come, or a byte at a time, is closed', async 
     await until(() => dialled.every(({ isClosed }) => isClosed), 'all are closed');
   });
   assert.equal(await server.refused('silence'), 100);
+  const told = server.log().match(/a connection was ended/g)!.length;
+  assert.ok(told <= 30, `${told} lines in the log`);
 });
 
 /** Says one more piece ever so often, until it is closed. */

@@ -46,6 +46,8 @@ export interface Attacked {
   metrics(): Promise<Map<string, number>>;
   /** How often something was refused for the reason. */
   refused(reason: string): Promise<number>;
+  /** What it logged. */
+  log(): string;
   /** A connection that says what it is given, and can be asked whether it was closed. */
   dial(...said: (string | Buffer)[]): Victim;
   /** Runs the attack; meanwhile somebody else goes on being answered, and memory is bounded. */
@@ -89,6 +91,7 @@ export async function underAttack(t: TestContext, ...flags: string[]): Promise<A
     endpoint,
     port,
     metrics,
+    log: () => served.log(),
     refused: async (reason) => (await metrics()).get(`etcdkit_refused_total{reason="${reason}"}`)!,
     dial: (...said) => {
       const victim = dial(port, said);

@@ -163,6 +163,16 @@ function addServer(add: Adder, { stats, view }: MetricsOptions): void {
   add.gauge('etcd_server_proposals_pending', 'Proposals not yet applied', () => writes.pending);
   add.counter('etcd_server_proposals_failed_total', 'Proposals that failed', () => writes.failed);
   add.counter('etcd_server_slow_apply_total', 'Changes that took long to apply', () => writes.slowApplies);
+  add.histograms(
+    'etcd_server_apply_duration_seconds',
+    'How long changes took to apply',
+    ['version', 'op', 'success'],
+    () =>
+      [...writes.applies.values()].map(({ op, isDone, seconds }) => [
+        { version: 'v3', op: `${op[0]!.toUpperCase()}${op.slice(1)}`, success: String(isDone) },
+        seconds,
+      ]),
+  );
   add.gauge('etcd_server_quota_backend_bytes', 'What the database may grow to', () => view.quotaBytes);
   add.counter('etcd_server_health_success', 'Good answers of /health', () => health.successes);
   add.counter('etcd_server_health_failures', 'Bad answers of /health', () => health.failures);

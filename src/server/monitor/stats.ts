@@ -15,8 +15,21 @@ export class WriteStats {
   failed = 0;
   /** Changes that took longer to apply than `--warning-apply-duration`. */
   slowApplies = 0;
+  /** Seconds that changes took to apply, by the name of the request and whether it was done. */
+  readonly applies = new Map<string, { op: string; isDone: boolean; seconds: Histogram }>();
   /** Times this member became leader, which is once a start. */
   leaderChanges = 0;
+
+  /** `op` is the name of a request, of which there are as many as etcd has kinds. */
+  applied(op: string, { isDone, tookMs }: { isDone: boolean; tookMs: number }): void {
+    const key = isDone ? op : `-${op}`;
+    let known = this.applies.get(key);
+    if (!known) {
+      known = { op, isDone, seconds: new Histogram(doublingBounds(0.0001, 20)) };
+      this.applies.set(key, known);
+    }
+    known.seconds.observe(tookMs / 1000);
+  }
 }
 
 /** Compactions of the history. */

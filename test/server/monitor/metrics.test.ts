@@ -159,6 +159,18 @@ test('what clients cost, why they were refused, and the limits in force', async 
   for (const [key, value] of Object.entries(expected)) assert.equal(found.get(key), value, key);
 });
 
+test('how long changes took to apply, by their kind and whether they were done', async () => {
+  const from = options();
+  from.stats.writes.applied('put', { isDone: true, tookMs: 0.15 });
+  from.stats.writes.applied('put', { isDone: false, tookMs: 3 });
+  const found = await samples(from);
+  const name = 'etcd_server_apply_duration_seconds';
+  const done = 'version="v3",op="Put",success="true"';
+  assert.equal(found.get(`${name}_bucket{${done},le="0.0001"}`), 0);
+  assert.equal(found.get(`${name}_bucket{${done},le="0.0002"}`), 1);
+  assert.equal(found.get(`${name}_count{version="v3",op="Put",success="false"}`), 1);
+});
+
 test('those who ask at the same time share one text', async () => {
   let looks = 0;
   const view = healthyView();
