@@ -23,6 +23,8 @@ export interface Http1Options {
 }
 
 interface Peer {
+  /** It was told what is wrong, and will be closed; what it still sends may be wrong again. */
+  isRejected: boolean;
   /** Requests without their whole answer. */
   pending: number;
   /** Bytes that it had taken when it was last seen to take some. */
@@ -70,7 +72,7 @@ export class Http1Server {
       socket.destroy();
       return;
     }
-    this.#peers.set(socket, { pending: 0, taken: 0, takenMs: performance.now() });
+    this.#peers.set(socket, { isRejected: false, pending: 0, taken: 0, takenMs: performance.now() });
     stats[counted]++;
     if (counted === 'http1') stats.http1Total++;
     socket.on('close', () => {
@@ -101,7 +103,10 @@ export class Http1Server {
 
   /** As Node does it when nobody counts. */
   #reject(error: NodeJS.ErrnoException, socket: Socket): void {
-    const isAnswering = (this.#peers.get(socket)?.pending ?? 0) > 0;
+    const peer = this.#peers.get(socket);
+    if (!peer || peer.isRejected) return;
+    peer.isRejected = true;
+    const isAnswering = peer.pending > 0;
     const known = REJECTIONS[error.code ?? ''] ?? (error.code?.startsWith('HPE_') ? MALFORMED : undefined);
     if (known) this.#options.stats.refused[known.reason]++;
     if (!known || isAnswering || !socket.writable) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Channel } from '../../src/client/channel.ts';
-import { PREFACE } from '../rpc/raw-client.ts';
+import { callFrame, encodeFrame, FRAME, PREFACE } from '../rpc/raw-client.ts';
 import { MB, pause, underAttack, until, type Victim } from './under-attack.ts';
 
 /** Short times, so that what they end ends within a test. */
@@ -44,6 +44,15 @@ test('HTTP/2 whose settings do not come, or a byte at a time, is closed', async 
   assert.equal(await server.refused('silence'), 100);
   const told = server.log().match(/a connection was ended/g)!.length;
   assert.ok(told <= 30, `${told} lines in the log`);
+});
+
+test('a call whose headers come a byte at a time ends its connection', async (t) => {
+  const server = await underAttack(t, '--grpc-keepalive-timeout=1s');
+  const settings = encodeFrame(FRAME.settings, 0, 0);
+  const call = callFrame(1, '/etcdserverpb.KV/Put');
+  const dialled = Array.from({ length: 50 }, () => server.dial(PREFACE, settings, call.subarray(0, 12)));
+  await server.bears(t, () => drip(dialled, '\0', 500));
+  assert.equal(await server.refused('silence'), 50);
 });
 
 /** Says one more piece ever so often, until it is closed. */
