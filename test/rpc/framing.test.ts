@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { FrameReader, framedSize, frames, wholeMessage } from '../../src/rpc/framing.ts';
+import { FrameReader, framedSize, frames, MessageSizeError, wholeMessage } from '../../src/rpc/framing.ts';
 import { RpcError, STATUS } from '../../src/rpc/status.ts';
 
 const messages = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 20 });
@@ -63,7 +63,7 @@ test('a length over the limit is refused from the prefix alone', () => {
   assert.equal(reader.hasNext, true);
   assert.throws(
     () => reader.next(),
-    new RpcError(STATUS.resourceExhausted, 'grpc: received message larger than max (4294967295 vs. 100)'),
+    new MessageSizeError('grpc: received message larger than max (4294967295 vs. 100)'),
   );
 });
 
