@@ -4,6 +4,8 @@
  */
 import {
   constants,
+  Http2ServerRequest,
+  Http2ServerResponse,
   performServerHandshake,
   type ServerHttp2Session,
   type ServerHttp2Stream,
@@ -36,11 +38,17 @@ const PING_ANSWER_SIZE = 17;
 const LINGER_MS = 1000;
 
 type Headers = Record<string, string | string[] | undefined>;
+type Arriving = [stream: ServerHttp2Stream, headers: Headers, rawHeaders: readonly string[]];
 /** What Node passes on; its types leave out the last one. */
 type StreamEvent = [stream: ServerHttp2Stream, headers: Headers, flags: number, rawHeaders: string[]];
 
+/** Answers requests that are no calls. */
+export type HttpOverHttp2 = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
+
 interface ConnectionContext {
   methods: MethodTable;
+  /** Takes over what comes under TLS and is no call. */
+  http: HttpOverHttp2 | undefined;
   limits: Limits;
   stats: ServerStats;
   log: RpcLog | undefined;
@@ -60,6 +68,7 @@ export class Connection implements CallHost {
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
   readonly #methods: MethodTable;
+  readonly #http: HttpOverHttp2 | undefined;
   readonly #socket: Socket;
   readonly #session: ServerHttp2Session;
   readonly #pings: PingPolicy;
@@ -77,11 +86,13 @@ export class Connection implements CallHost {
   #endedMs: number | undefined;
 
   constructor(socket: Socket, context: ConnectionContext) {
-    const { methods, limits, stats, log } = context;
+    const { methods, http, limits, stats, log } = context;
     this.limits = limits;
     this.stats = stats;
     this.log = log;
     this.#methods = methods;
+    // As in etcd: who speaks HTTP/2 without TLS knows that it is gRPC, browsers speak it with TLS alone.
+    this.#http = 'encrypted' in socket ? http : undefined;
     this.#socket = socket;
     this.peer = socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'local';
     this.#pings = new PingPolicy(limits);
@@ -213,7 +224,8 @@ export class Connection implements CallHost {
     return isShown ? handle.writeQueueSize! > 0 : this.#openCalls > 0;
   }
 
-  #begin(stream: ServerHttp2Stream, headers: Headers, rawHeaders: readonly string[]): void {
+  #begin(...[stream, headers, rawHeaders]: Arriving): void {
+    if (this.#http && !isCall(headers)) return this.#handOver(this.#http, stream, headers, rawHeaders);
     const path = String(headers[':path']);
     const method = this.#methods.get(path);
     const refusal = refusalOf(headers) ?? (method ? undefined : { error: this.#methods.refusal(path) });
@@ -236,9 +248,22 @@ export class Connection implements CallHost {
     }
   }
 
-  #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: Refusal): void {
+  #handOver(http: HttpOverHttp2, ...[stream, headers, rawHeaders]: Arriving): void {
+    this.#openCalls++;
+    this.stats.streams++;
+    this.#watchEnd(stream);
+    const response = new Http2ServerResponse(stream);
+    if (headers['expect'] === '100-continue') response.writeContinue();
+    http(new Http2ServerRequest(stream, headers, {}, rawHeaders), response);
+  }
+
+  #watchEnd(stream: ServerHttp2Stream): void {
     stream.on('error', () => {});
     stream.on('close', () => this.callClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR));
+  }
+
+  #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: Refusal): void {
+    this.#watchEnd(stream);
     if (stream.closed || stream.destroyed) return;
     stream.resume();
     const fields = {
@@ -259,6 +284,11 @@ const stopped = (): RpcError => new RpcError(STATUS.unavailable, 'etcdserver: se
 interface Refusal {
   error: RpcError;
   httpStatus?: number;
+}
+
+/** Whether a request says that it is one of gRPC, as etcd judges it under TLS. */
+function isCall(headers: Headers): boolean {
+  return headers['content-type']?.includes('application/grpc') ?? false;
 }
 
 /** What is wrong with the headers of a call, as grpc-go says it. */

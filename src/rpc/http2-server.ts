@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { Connection } from './connection.ts';
+import { Connection, type HttpOverHttp2 } from './connection.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { MethodTable } from './methods.ts';
 import { type Listen, Port } from './port.ts';
@@ -13,7 +13,6 @@ import type { RpcLog } from './server-call.ts';
 import { ServerStats } from './stats.ts';
 
 const WATCH_INTERVAL_MS = 1000;
-const HTTP1_REQUEST_TIMEOUT_MS = 60_000;
 /** How often a server that drains looks whether it is done. */
 const DRAIN_POLL_MS = 20;
 
@@ -28,6 +27,8 @@ export interface ServerOptions {
   waiting?: readonly string[];
   /** Answers what comes as HTTP/1.1. */
   http1: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Answers what comes as HTTP/2 under TLS and is no call; without it such requests are refused. */
+  http2?: HttpOverHttp2 | undefined;
   limits?: Partial<Limits>;
   log?: RpcLog;
 }
@@ -64,19 +65,22 @@ class Http2Server implements RpcServer {
   readonly #limits: Limits;
   readonly #log: RpcLog | undefined;
   readonly #http1;
+  readonly #http2: HttpOverHttp2 | undefined;
   readonly #listeners: Port[] = [];
   readonly #connections = new Set<Connection>();
   readonly #watch: NodeJS.Timeout;
   #closeAtMs = Number.POSITIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
-  constructor({ methods, waiting, http1, limits, log }: ServerOptions) {
+  constructor({ methods, waiting, http1, http2, limits, log }: ServerOptions) {
     this.#methods = new MethodTable(methods, waiting);
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#log = log;
+    this.#http2 = http2;
     const timeouts = {
       headersTimeout: this.#limits.handshakeTimeoutMs,
-      requestTimeout: HTTP1_REQUEST_TIMEOUT_MS,
+      // A body may be a stream of messages: whoever takes it says how long it may last.
+      requestTimeout: 0,
       connectionsCheckingInterval: WATCH_INTERVAL_MS,
     };
     this.#http1 = createServer({ noDelay: true, ...timeouts }, http1);
@@ -124,6 +128,7 @@ class Http2Server implements RpcServer {
     const { stats } = this;
     const connection = new Connection(socket, {
       methods: this.#methods,
+      http: this.#http2,
       limits: this.#limits,
       stats,
       log: this.#log,

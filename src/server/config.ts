@@ -64,6 +64,8 @@ export interface ServerConfig {
   peerUrls: readonly string[];
   hostWhitelist: readonly string[];
   corsOrigins: readonly string[];
+  /** Whether the API is there as JSON below `/v3/`. */
+  isGatewayEnabled: boolean;
 
   snapshotCount: number;
   /** Files kept; 0 keeps all. */
@@ -137,6 +139,7 @@ export function defaultConfig(): ServerConfig {
     peerUrls: [DEFAULT_PEER_URLS],
     hostWhitelist: ['*'],
     corsOrigins: ['*'],
+    isGatewayEnabled: true,
     snapshotCount: 10_000,
     snapshotsMax: 5,
     walsMax: 5,

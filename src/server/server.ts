@@ -5,10 +5,12 @@
 import { type RpcServer, startServer as startRpc } from '../rpc/http2-server.ts';
 import { deferred } from '../rpc/deferred.ts';
 import { DEFAULT_LIMITS, type Limits } from '../rpc/limits.ts';
+import { MethodTable } from '../rpc/methods.ts';
 import type { Methods } from '../rpc/seam.ts';
 import { STREAM_PATHS, UNARY_PATHS, WAITING_PATHS } from './api-paths.ts';
 import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
 import { releaseOf } from './emulation.ts';
+import { Gateway } from './gateway/gateway.ts';
 import {
   http1Handler,
   type HttpHandler,
@@ -49,6 +51,9 @@ class Server implements RunningServer {
   readonly #calls = new CallStats();
   #served: Served | undefined;
   #services: Services | undefined;
+  #gateway: Gateway | undefined;
+  /** All methods as they are called, once it listens. */
+  #methods = new MethodTable([]);
   #rpc: RpcServer | undefined;
   readonly #listeners: HttpListener[] = [];
   /** Ends when all ports are open, or one cannot be. */
@@ -139,6 +144,14 @@ class Server implements RunningServer {
       quotaBytes: config.quotaBytes,
       services: this.#services,
     });
+    if (config.isGatewayEnabled) {
+      this.#gateway = new Gateway({
+        methods: () => this.#methods,
+        emulated,
+        messageSizeMax: config.requestBytesMax + REQUEST_OVERHEAD,
+        log: this.#context.log,
+      });
+    }
     return { methods: this.#services.methods, http: this.#httpHandlers(view) };
   }
 
@@ -152,11 +165,15 @@ class Server implements RunningServer {
     const { log } = this.#context;
     const targets = config.listenClientUrls.map(listenTarget);
     for (const target of targets) await removeStaleSocket(target);
+    const methods = measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs });
+    this.#methods = new MethodTable(methods, WAITING_PATHS);
+    const isSplit = config.listenClientHttpUrls.length > 0;
     this.#rpc = await startRpc({
       listen: targets,
-      methods: measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs }),
+      methods,
       waiting: WAITING_PATHS,
-      http1: config.listenClientHttpUrls.length > 0 ? nothingHandler : http.client,
+      http1: isSplit ? nothingHandler : http.client,
+      http2: isSplit ? undefined : http.client,
       limits: limitsOf(config),
       log,
     });
@@ -181,6 +198,7 @@ class Server implements RunningServer {
       log: this.#context.log,
       hostWhitelist,
       corsOrigins,
+      gateway: this.#gateway?.answer.bind(this.#gateway),
     };
     return { client: http1Handler(options), metrics: metricsHandler(options) };
   }
@@ -210,6 +228,7 @@ class Server implements RunningServer {
       // What fails early still has ports to close.
       await this.#listening?.catch(() => {});
       if (this.#services) this.#services.health.isServing = false;
+      this.#gateway?.leave();
       await this.#closePorts(graceMs);
       await this.#opening;
       this.#services?.lessor.stop();

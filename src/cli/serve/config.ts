@@ -40,6 +40,7 @@ export function configOf(
     name: settings.text('name')!,
     hostWhitelist: settings.list('host-whitelist'),
     corsOrigins: settings.list('cors'),
+    isGatewayEnabled: settings.boolean('enable-grpc-gateway'),
     warningApplyMs: settings.duration('warning-apply-duration')!,
     warningUnaryMs: settings.duration('warning-unary-request-duration')!,
     isMetricsExtensive: choiceOf(settings, 'metrics', ['basic', 'extensive']) === 'extensive',

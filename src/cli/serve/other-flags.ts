@@ -83,7 +83,6 @@ export const OTHER_FLAGS = {
     '',
     'simple',
   ]),
-  'enable-grpc-gateway': refused('boolean', 'this server has no JSON gateway under /v3/; use a gRPC client'),
   'enable-pprof': refused(
     'boolean',
     'profiles of the Go runtime cannot be had from Node; node --cpu-prof can',

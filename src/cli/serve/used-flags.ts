@@ -46,6 +46,7 @@ export const USED_FLAGS = {
     default: '*',
   }),
   cors: used(LISTEN, 'list', 'Origins that browsers may ask from; * accepts all', { default: '*' }),
+  'enable-grpc-gateway': used(LISTEN, 'boolean', 'The API as JSON over HTTP below /v3/', { default: 'true' }),
 
   'advertise-client-urls': used(CLUSTER, 'text', 'Client URLs of this member, as clients are told them', {
     default: 'http://localhost:2379',
