@@ -14,7 +14,9 @@ export const leaseGrantResponse = message('etcdserverpb.LeaseGrantResponse', {
 });
 export const leaseRevokeResponse = message('etcdserverpb.LeaseRevokeResponse', { header });
 
-export const leaseKeepAliveRequest = message('etcdserverpb.LeaseKeepAliveRequest', { id: named('ID', int64(1)) });
+export const leaseKeepAliveRequest = message('etcdserverpb.LeaseKeepAliveRequest', {
+  id: named('ID', int64(1)),
+});
 /** `ttl` 0: the lease is gone. */
 export const leaseKeepAliveResponse = message('etcdserverpb.LeaseKeepAliveResponse', {
   header,

@@ -55,7 +55,9 @@ export const snapshotResponse = message('etcdserverpb.SnapshotResponse', {
   version: text(4),
 });
 
-export const moveLeaderRequest = message('etcdserverpb.MoveLeaderRequest', { targetId: named('targetID', uint64(1)) });
+export const moveLeaderRequest = message('etcdserverpb.MoveLeaderRequest', {
+  targetId: named('targetID', uint64(1)),
+});
 export const moveLeaderResponse = message('etcdserverpb.MoveLeaderResponse', { header });
 
 export const DOWNGRADE_ACTION = { validate: 0, enable: 1, cancel: 2 } as const;

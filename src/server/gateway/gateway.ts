@@ -61,7 +61,8 @@ export class Gateway {
         'CommonName of client sending a request against gateway will be ignored and not used as expected';
       takeBody(request, response);
       fail(response, 400, text);
-    } else if (clean !== path) redirect(exchange, encodeURI(clean) + (query === undefined ? '' : `?${query}`));
+    } else if (clean !== path)
+      redirect(exchange, encodeURI(clean) + (query === undefined ? '' : `?${query}`));
     else void this.#serve(exchange, path);
     return true;
   }
@@ -227,6 +228,9 @@ const stopped = (): RpcError => new RpcError(STATUS.unavailable, 'etcdserver: se
 function rpcErrorFrom(error: unknown, route: Route | undefined, log: Log): RpcError {
   if (error instanceof RpcError) return error;
   const text = error instanceof Error ? error.message : String(error);
-  log.warn({ method: route?.method, error: text }, 'a call through the gateway failed for a reason of our own');
+  log.warn(
+    { method: route?.method, error: text },
+    'a call through the gateway failed for a reason of our own',
+  );
   return new RpcError(STATUS.internal, text);
 }

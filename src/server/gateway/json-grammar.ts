@@ -158,7 +158,7 @@ export class JsonGrammar {
       return this.#goOn('text');
     }
     if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-      if (this.#open.push(byte === OPEN_BRACE) > DEPTH_MAX) return { fault: 'exceeded max depth' };
+      if (this.#open.push(byte === OPEN_BRACE) > DEPTH_MAX) return faultAt(byte, 'exceeded max depth');
       return this.#goOn(byte === OPEN_BRACE ? 'first key' : 'first element');
     }
     if (byte === MINUS) return this.#goOn('minus');

@@ -115,8 +115,7 @@ export class JsonReader {
     while (this.#isEscaped(end));
     this.#at = end + 1;
     const raw = this.#text.slice(at, this.#at);
-    if (this.#isDamaged && raw.includes(REPLACEMENT))
-      throw this.error(at, 'invalid UTF-8 in string', true);
+    if (this.#isDamaged && raw.includes(REPLACEMENT)) throw this.error(at, 'invalid UTF-8 in string', true);
     if (!raw.includes('\\')) return { kind: 'text', raw, value: raw.slice(1, -1), at };
     this.#checkSurrogates(raw, at);
     return { kind: 'text', raw, value: JSON.parse(raw) as string, at };

@@ -6,11 +6,11 @@ const EXPONENT_MAX = 2 ** 31;
 
 /**
  * A whole number, also when it is written as `1e3` or `10.0`. In a string, what stands behind the first token is not
- * looked at by protojson: `"5,"` is 5.
+ * looked at by protojson, if it is no white space at the end: `"5,"` is 5.
  */
 export function integerOf(text: string): bigint | undefined {
   const parts = NUMBER.exec(text);
-  if (parts === null) return undefined;
+  if (parts === null || text.trimEnd() !== text) return undefined;
   const [, sign, whole = '', fractionText = '', exponentText = ''] = parts;
   const fraction = fractionText.replace(/0+$/, '');
   if (whole === '' && fraction === '') return 0n;

@@ -37,14 +37,15 @@ const FORWARDED_HOST = 'x-forwarded-host';
 const KEY = /^[-\w.]+$/;
 const VALUE = /^[\x20-\x7e]*$/;
 
-const UNITS_MS: Readonly<Record<string, number>> = {
-  H: 3_600_000,
-  M: 60_000,
-  S: 1000,
-  m: 1,
-  u: 1e-3,
-  n: 1e-6,
+const UNITS_NS: Readonly<Record<string, bigint>> = {
+  H: 3_600_000_000_000n,
+  M: 60_000_000_000n,
+  S: 1_000_000_000n,
+  m: 1_000_000n,
+  u: 1000n,
+  n: 1n,
 };
+const NS_IN_MS = 1e6;
 
 /**
  * Names are lower-case; of a name that came twice the last value counts. What is no metadata is left out. Throws
@@ -94,13 +95,17 @@ function checkBinary(name: string, value: string): void {
   throw new RpcError(STATUS.invalidArgument, text);
 }
 
-/** Milliseconds of `Grpc-Timeout`; undefined for none. Throws INVALID_ARGUMENT for what is no time. */
+/**
+ * Milliseconds of `Grpc-Timeout`; undefined for none. Times too long for 64 bits of nanoseconds are in the past, as for
+ * Go. Throws INVALID_ARGUMENT for what is no time.
+ */
 export function timeoutOf(header: string | undefined): number | undefined {
   if (header === undefined || header === '') return undefined;
-  const unit = UNITS_MS[header.at(-1)!];
-  const count = header.slice(0, -1);
-  if (unit === undefined || !/^[-+]?\d{1,18}$/.test(count))
+  const unit = UNITS_NS[header.at(-1)!];
+  const text = header.slice(0, -1).replace(/^\+/, '');
+  const count = /^-?\d{1,20}$/.test(text) ? BigInt(text) : undefined;
+  if (unit === undefined || count === undefined || BigInt.asIntN(64, count) !== count)
     throw new RpcError(STATUS.invalidArgument, `invalid grpc-timeout: ${header}`);
-  const timeoutMs = Number(count) * unit;
-  return timeoutMs === 0 ? undefined : timeoutMs;
+  const timeoutNs = BigInt.asIntN(64, count * unit);
+  return timeoutNs === 0n ? undefined : Number(timeoutNs) / NS_IN_MS;
 }

@@ -67,7 +67,13 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
     ['maintenance/defragment', 'Defragment', maintenance.defragmentRequest, maintenance.defragmentResponse],
     ['maintenance/hash', 'Hash', maintenance.hashRequest, maintenance.hashResponse],
     ['maintenance/hashkv', 'HashKV', kv.hashKvRequest, maintenance.hashKvResponse],
-    ['maintenance/snapshot', 'Snapshot', maintenance.snapshotRequest, maintenance.snapshotResponse, 'answers'],
+    [
+      'maintenance/snapshot',
+      'Snapshot',
+      maintenance.snapshotRequest,
+      maintenance.snapshotResponse,
+      'answers',
+    ],
     [
       'maintenance/transfer-leadership',
       'MoveLeader',

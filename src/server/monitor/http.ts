@@ -6,7 +6,14 @@
  */
 import type { Log } from '../log.ts';
 import { checksOf, type HealthCheck, readHealth, runChecks } from './health.ts';
-import { fail, type HttpHandler, type HttpRequest, type HttpResponse, PLAIN, takeBody } from './http-exchange.ts';
+import {
+  fail,
+  type HttpHandler,
+  type HttpRequest,
+  type HttpResponse,
+  PLAIN,
+  takeBody,
+} from './http-exchange.ts';
 import type { Metrics } from './metrics.ts';
 import type { ServerView } from './server-view.ts';
 import type { HealthStats } from './stats.ts';
