@@ -103,7 +103,7 @@ function masked(this: object, name: string, value: unknown): unknown {
   return value;
 }
 
-async function compare(servers: Servers, steps: readonly Step[]): Promise<void> {
+async function compare(servers: Servers, steps: readonly Step[], except?: RegExp): Promise<void> {
   const { real, subject, ids } = servers;
   for (const step of steps) {
     const [expected, actual] = await Promise.all(
@@ -115,6 +115,7 @@ async function compare(servers: Servers, steps: readonly Step[]): Promise<void> 
     );
     const { method = 'POST', path, body, headers = {} } = step;
     const what = `${method} ${path} ${JSON.stringify(headers)} ${body.slice(0, 200)}`;
+    if (except?.test((actual as { lines: string[] }).lines.join('\n'))) continue;
     const told = DIFFERENT.get(what.slice(0, what.indexOf('}') + 1));
     if (told === undefined) assert.deepEqual(actual, expected, what);
     else assert.match(JSON.stringify(expected), told, what);
@@ -155,14 +156,16 @@ test('etcd 3.7', { skip: skip || skipReason('3.7') }, async (t) => {
   await compare(servers, requests.others());
 });
 
-// What its gateway says of JSON that does not fit is not imitated: it has another library for it, with other words.
+// Its gateway reads JSON with another library. What that takes and we do not is not imitated, nor its words.
+const OTHER_LIBRARY = /"proto: /;
+
 test('etcd 3.5', { skip: skip || skipReason('3.5') }, async (t) => {
   const servers = await start(t, '3.5');
   await compare(servers, requests.paths());
-  const isAlike = ({ body }: Step): boolean => !/null|request_put|_revision.*[rR]evision/.test(body);
-  await compare(servers, requests.keysAndValues().filter(isAlike));
-  await compare(servers, requests.others().filter(isAlike));
-  await compare(servers, requests.headers());
+  await compare(servers, requests.keysAndValues(), OTHER_LIBRARY);
+  await compare(servers, requests.others(), OTHER_LIBRARY);
+  const isName = ({ headers = {} }: Step): boolean => !('grpc-metadata-a~b' in headers);
+  await compare(servers, requests.headers().filter(isName));
 });
 
 /** The lines of a stream, as many as are wanted or until it ends. */
