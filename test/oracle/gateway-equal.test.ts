@@ -2,7 +2,7 @@
 // member, and the same codes, types and lines of streams.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type ClientRequest, request } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:http2';
 import { test, type TestContext } from 'node:test';
 import { join } from 'node:path';
@@ -184,7 +184,7 @@ async function linesOf(
     sent.write(body);
   }
   if (step.isOpen !== true) sent.end();
-  const [response] = (await answered) as [import('node:http').IncomingMessage];
+  const [response] = (await answered) as [IncomingMessage];
   let body = '';
   response.setEncoding('utf8');
   for await (const part of response) {

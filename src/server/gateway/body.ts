@@ -69,8 +69,8 @@ export function readMessage(body: HttpRequest, options: BodyOptions): Promise<Ui
 }
 
 interface Receiver {
-  resolve(message: Uint8Array | undefined): void;
-  reject(error: unknown): void;
+  resolve: (message: Uint8Array | undefined) => void;
+  reject: (error: unknown) => void;
 }
 
 /** Messages as they come. Little of what nobody receives is kept: the client is made to wait. */

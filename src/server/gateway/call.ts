@@ -99,7 +99,7 @@ export interface StreamOptions extends CallOptions {
   answers: Message<unknown>;
   response: HttpResponse;
   /** Writes the headers of an answer that is none of an error. */
-  open(response: HttpResponse): void;
+  open: (response: HttpResponse) => void;
 }
 
 /** Answers go out as lines. The client is not read for faster than its messages are wanted. */

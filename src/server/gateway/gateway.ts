@@ -25,7 +25,7 @@ const GOOD = { 'content-type': JSON_TYPE, 'grpc-metadata-content-type': 'applica
 
 export interface GatewayOptions {
   /** What is called; there once the server listens. */
-  methods(): MethodTable;
+  methods: () => MethodTable;
   emulated: Version;
   /** Of a request as gRPC has it; longer ones are RESOURCE_EXHAUSTED. */
   messageSizeMax: number;
