@@ -102,6 +102,8 @@ async function mount(options: MountOptions, mountable: Mountable, context: Serve
     if (digest) void reportDigest(database, digest, log);
     const applier = new Applier(rows, keys, { hasTerm: rows.get('meta', TERM) !== undefined });
     assertEnforceable(applier.users, target.path);
+    if (applier.users.isEnabled && target.isAuthSkipped)
+      log.warn({ path: target.path }, 'nobody is asked who they are: everybody who can connect is root');
     const isFileWhole = (): boolean => walDir === undefined && shown === last && scratch === undefined;
     const close = async (): Promise<void> => scratch?.close();
     const backend = new MountBackend({ disk: context.disk, database, rows, isFileWhole, close });

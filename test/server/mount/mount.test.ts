@@ -205,6 +205,10 @@ test('data with authentication enabled is served, unless its users cannot be rea
   await editRows(dataDir, 'auth', { authEnabled: Uint8Array.of(1) });
   const { served } = await Mounted.at(t, dataDir);
   assert.ok(served.core.applier.users.isEnabled);
+  const said = (lines: Mounted['lines']): boolean =>
+    JSON.stringify(lines).includes('everybody who can connect is root');
+  assert.ok(!said((await Mounted.at(t, dataDir)).lines));
+  assert.ok(said((await Mounted.at(t, dataDir, { isAuthSkipped: true })).lines));
   await editRows(dataDir, 'authUsers', { root: Uint8Array.of(0x0a, 0xff) });
   await assert.rejects(Mounted.at(t, dataDir), codeOf('server.auth'));
 });

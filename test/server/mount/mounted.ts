@@ -35,6 +35,7 @@ export interface MountedOptions {
   walDir?: string;
   revision?: number;
   isScratch?: boolean;
+  isAuthSkipped?: boolean;
 }
 
 export class Mounted {
@@ -65,8 +66,8 @@ export class Mounted {
   }
 
   static async at(t: Scope, path: string, options: MountedOptions = {}): Promise<Mounted> {
-    const { walDir, revision, isScratch = false } = options;
-    const target = { kind: 'mount', path, walDir, revision, isScratch, isAuthSkipped: false } as const;
+    const { walDir, revision, isScratch = false, isAuthSkipped = false } = options;
+    const target = { kind: 'mount', path, walDir, revision, isScratch, isAuthSkipped } as const;
     const log = keptLog();
     const failures: unknown[] = [];
     const context = { log, disk: realDisk(), signal: new AbortController().signal };

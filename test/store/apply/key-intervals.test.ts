@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { array, assert as check, constantFrom, option, property, string, tuple } from 'fast-check';
+import * as fc from 'fast-check';
 import { intervalOf, KeyIntervals, pointOf } from '../../../src/store/apply/key-intervals.ts';
 import { text } from '../database-builder.ts';
 
@@ -70,11 +70,11 @@ describe('a set of intervals', () => {
 });
 
 test('what is covered is what has every key of it', () => {
-  const key = string({ unit: constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 2 });
+  const key = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 2 });
   const keys = ['a', 'b', 'c'].flatMap((first) => [first, ...['a', 'b', 'c'].map((next) => first + next)]);
-  const range = tuple(key, option(key, { nil: '' })).filter(([from, to]) => to === '' || from < to);
-  check(
-    property(array(range, { maxLength: 4 }), range, (ranges, [from, to]) => {
+  const range = fc.tuple(key, fc.option(key, { nil: '' })).filter(([from, to]) => to === '' || from < to);
+  fc.assert(
+    fc.property(fc.array(range, { maxLength: 4 }), range, (ranges, [from, to]) => {
       const set = held(...ranges);
       const wanted = asked([from, to]);
       const inside = keys.filter((one) => one >= wanted.begin && one < wanted.end);
