@@ -1,5 +1,6 @@
 /** The gateway's paths, and what is called there (etcd v3.6 api/etcdserverpb/gw, v3lockpb/gw, v3electionpb/gw). */
 import * as auth from '../../format/proto/auth-requests.ts';
+import * as answer from '../../format/proto/auth-service.ts';
 import * as cluster from '../../format/proto/cluster-service.ts';
 import * as contest from '../../format/proto/concurrency-services.ts';
 import type { Message } from '../../format/proto/field.ts';
@@ -8,7 +9,6 @@ import * as lease from '../../format/proto/lease-service.ts';
 import * as maintenance from '../../format/proto/maintenance-service.ts';
 import * as request from '../../format/proto/rpcpb.ts';
 import { watchRequest, watchResponse } from '../../format/proto/watchpb.ts';
-import * as done from './auth-messages.ts';
 
 /** `unary`: one message each way; `answers`: one request, many answers; `both`: many of both. */
 export type Shape = 'unary' | 'answers' | 'both';
@@ -83,23 +83,38 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map([
     ['maintenance/downgrade', 'Downgrade', maintenance.downgradeRequest, maintenance.downgradeResponse],
   ]),
   ...routesOf('etcdserverpb.Auth', [
-    ['auth/enable', 'AuthEnable', auth.authEnableRequest, done.authDoneResponse],
-    ['auth/disable', 'AuthDisable', auth.authDisableRequest, done.authDoneResponse],
-    ['auth/status', 'AuthStatus', auth.authStatusRequest, done.authStatusResponse],
-    ['auth/authenticate', 'Authenticate', done.authenticateRequest, done.authenticateResponse],
-    ['auth/user/add', 'UserAdd', auth.authUserAddRequest, done.authDoneResponse],
-    ['auth/user/get', 'UserGet', auth.authUserGetRequest, done.authUserGetResponse],
-    ['auth/user/list', 'UserList', auth.authUserListRequest, done.authUserListResponse],
-    ['auth/user/delete', 'UserDelete', auth.authUserDeleteRequest, done.authDoneResponse],
-    ['auth/user/changepw', 'UserChangePassword', auth.authUserChangePasswordRequest, done.authDoneResponse],
-    ['auth/user/grant', 'UserGrantRole', auth.authUserGrantRoleRequest, done.authDoneResponse],
-    ['auth/user/revoke', 'UserRevokeRole', auth.authUserRevokeRoleRequest, done.authDoneResponse],
-    ['auth/role/add', 'RoleAdd', auth.authRoleAddRequest, done.authDoneResponse],
-    ['auth/role/get', 'RoleGet', auth.authRoleGetRequest, done.authRoleGetResponse],
-    ['auth/role/list', 'RoleList', auth.authRoleListRequest, done.authRoleListResponse],
-    ['auth/role/delete', 'RoleDelete', auth.authRoleDeleteRequest, done.authDoneResponse],
-    ['auth/role/grant', 'RoleGrantPermission', auth.authRoleGrantPermissionRequest, done.authDoneResponse],
-    ['auth/role/revoke', 'RoleRevokePermission', auth.authRoleRevokePermissionRequest, done.authDoneResponse],
+    ['auth/enable', 'AuthEnable', auth.authEnableRequest, answer.authChangeResponse],
+    ['auth/disable', 'AuthDisable', auth.authDisableRequest, answer.authChangeResponse],
+    ['auth/status', 'AuthStatus', auth.authStatusRequest, answer.authStatusResponse],
+    ['auth/authenticate', 'Authenticate', answer.authenticateRequest, answer.authenticateResponse],
+    ['auth/user/add', 'UserAdd', auth.authUserAddRequest, answer.authChangeResponse],
+    ['auth/user/get', 'UserGet', auth.authUserGetRequest, answer.authUserGetResponse],
+    ['auth/user/list', 'UserList', auth.authUserListRequest, answer.authUserListResponse],
+    ['auth/user/delete', 'UserDelete', auth.authUserDeleteRequest, answer.authChangeResponse],
+    [
+      'auth/user/changepw',
+      'UserChangePassword',
+      auth.authUserChangePasswordRequest,
+      answer.authChangeResponse,
+    ],
+    ['auth/user/grant', 'UserGrantRole', auth.authUserGrantRoleRequest, answer.authChangeResponse],
+    ['auth/user/revoke', 'UserRevokeRole', auth.authUserRevokeRoleRequest, answer.authChangeResponse],
+    ['auth/role/add', 'RoleAdd', auth.authRoleAddRequest, answer.authChangeResponse],
+    ['auth/role/get', 'RoleGet', auth.authRoleGetRequest, answer.authRoleGetResponse],
+    ['auth/role/list', 'RoleList', auth.authRoleListRequest, answer.authRoleListResponse],
+    ['auth/role/delete', 'RoleDelete', auth.authRoleDeleteRequest, answer.authChangeResponse],
+    [
+      'auth/role/grant',
+      'RoleGrantPermission',
+      auth.authRoleGrantPermissionRequest,
+      answer.authChangeResponse,
+    ],
+    [
+      'auth/role/revoke',
+      'RoleRevokePermission',
+      auth.authRoleRevokePermissionRequest,
+      answer.authChangeResponse,
+    ],
   ]),
   ...routesOf('v3lockpb.Lock', [
     ['lock/lock', 'Lock', contest.lockRequest, contest.lockResponse],
