@@ -4,8 +4,6 @@
  */
 import {
   constants,
-  Http2ServerRequest,
-  Http2ServerResponse,
   performServerHandshake,
   type ServerHttp2Session,
   type ServerHttp2Stream,
@@ -13,6 +11,7 @@ import {
 import type { Socket } from 'node:net';
 import { isKnownEncoding, unknownEncoding } from './framing.ts';
 import { encodeGrpcMessage } from './grpc-message.ts';
+import { answerHttp, type HttpHandler } from './http2-request.ts';
 import type { Limits } from './limits.ts';
 import type { MethodTable } from './methods.ts';
 import { PingPolicy } from './ping-policy.ts';
@@ -38,20 +37,16 @@ const PING_ANSWER_SIZE = 17;
 const LINGER_MS = 1000;
 
 type Headers = Record<string, string | string[] | undefined>;
-type Arriving = [stream: ServerHttp2Stream, headers: Headers, rawHeaders: readonly string[]];
 /** What Node passes on; its types leave out the last one. */
 type StreamEvent = [stream: ServerHttp2Stream, headers: Headers, flags: number, rawHeaders: string[]];
 
-/** Answers requests that are no calls. */
-export type HttpOverHttp2 = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
-
 interface ConnectionContext {
   methods: MethodTable;
-  /** Takes over what comes under TLS and is no call. */
-  http: HttpOverHttp2 | undefined;
   limits: Limits;
   stats: ServerStats;
   log: RpcLog | undefined;
+  /** Answers what is no gRPC. */
+  http?: HttpHandler | undefined;
 }
 
 /** A ping that has not been answered. */
@@ -68,7 +63,7 @@ export class Connection implements CallHost {
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
   readonly #methods: MethodTable;
-  readonly #http: HttpOverHttp2 | undefined;
+  readonly #http: HttpHandler | undefined;
   readonly #socket: Socket;
   readonly #session: ServerHttp2Session;
   readonly #pings: PingPolicy;
@@ -86,13 +81,12 @@ export class Connection implements CallHost {
   #endedMs: number | undefined;
 
   constructor(socket: Socket, context: ConnectionContext) {
-    const { methods, http, limits, stats, log } = context;
+    const { methods, limits, stats, log, http } = context;
+    this.#http = http;
     this.limits = limits;
     this.stats = stats;
     this.log = log;
     this.#methods = methods;
-    // As in etcd: who speaks HTTP/2 without TLS knows that it is gRPC, browsers speak it with TLS alone.
-    this.#http = 'encrypted' in socket ? http : undefined;
     this.#socket = socket;
     this.peer = socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'local';
     this.#pings = new PingPolicy(limits);
@@ -224,8 +218,8 @@ export class Connection implements CallHost {
     return isShown ? handle.writeQueueSize! > 0 : this.#openCalls > 0;
   }
 
-  #begin(...[stream, headers, rawHeaders]: Arriving): void {
-    if (this.#http && !isCall(headers)) return this.#handOver(this.#http, stream, headers, rawHeaders);
+  #begin(stream: ServerHttp2Stream, headers: Headers, rawHeaders: readonly string[]): void {
+    if (this.#http && !isGrpc(headers)) return this.#answer(this.#http, { stream, headers, rawHeaders });
     const path = String(headers[':path']);
     const method = this.#methods.get(path);
     const refusal = refusalOf(headers) ?? (method ? undefined : { error: this.#methods.refusal(path) });
@@ -248,22 +242,16 @@ export class Connection implements CallHost {
     }
   }
 
-  #handOver(http: HttpOverHttp2, ...[stream, headers, rawHeaders]: Arriving): void {
+  #answer(http: HttpHandler, { stream, headers, rawHeaders }: HttpRequest): void {
     this.#openCalls++;
     this.stats.streams++;
-    this.#watchEnd(stream);
-    const response = new Http2ServerResponse(stream);
-    if (headers['expect'] === '100-continue') response.writeContinue();
-    http(new Http2ServerRequest(stream, headers, {}, rawHeaders), response);
-  }
-
-  #watchEnd(stream: ServerHttp2Stream): void {
-    stream.on('error', () => {});
     stream.on('close', () => this.callClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR));
+    answerHttp(http, stream, headers, rawHeaders);
   }
 
   #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: Refusal): void {
-    this.#watchEnd(stream);
+    stream.on('error', () => {});
+    stream.on('close', () => this.callClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR));
     if (stream.closed || stream.destroyed) return;
     stream.resume();
     const fields = {
@@ -286,9 +274,15 @@ interface Refusal {
   httpStatus?: number;
 }
 
-/** Whether a request says that it is one of gRPC, as etcd judges it under TLS. */
-function isCall(headers: Headers): boolean {
-  return headers['content-type']?.includes('application/grpc') ?? false;
+interface HttpRequest {
+  stream: ServerHttp2Stream;
+  headers: Headers;
+  rawHeaders: readonly string[];
+}
+
+/** As etcd tells calls from other requests on a port of both. */
+function isGrpc(headers: Headers): boolean {
+  return String(headers['content-type'] ?? '').includes('application/grpc');
 }
 
 /** What is wrong with the headers of a call, as grpc-go says it. */

@@ -2,9 +2,10 @@
  * A gRPC server on one or more ports, each for HTTP/2 and HTTP/1.1: listening, who is connected, and the way out.
  * Everything it keeps for clients is bounded by its {@link Limits}.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
-import { Connection, type HttpOverHttp2 } from './connection.ts';
+import { Connection } from './connection.ts';
+import type { HttpHandler } from './http2-request.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { MethodTable } from './methods.ts';
 import { type Listen, Port } from './port.ts';
@@ -26,9 +27,12 @@ export interface ServerOptions {
    */
   waiting?: readonly string[];
   /** Answers what comes as HTTP/1.1. */
-  http1: (request: IncomingMessage, response: ServerResponse) => void;
-  /** Answers what comes as HTTP/2 under TLS and is no call; without it such requests are refused. */
-  http2?: HttpOverHttp2 | undefined;
+  http1: HttpHandler;
+  /**
+   * Answers what comes as HTTP/2 under TLS and is no gRPC: there, clients of HTTP choose that version by themselves.
+   * Without it such requests are refused, as they are in the clear.
+   */
+  http2?: HttpHandler | undefined;
   limits?: Partial<Limits>;
   log?: RpcLog;
 }
@@ -65,7 +69,7 @@ class Http2Server implements RpcServer {
   readonly #limits: Limits;
   readonly #log: RpcLog | undefined;
   readonly #http1;
-  readonly #http2: HttpOverHttp2 | undefined;
+  readonly #http2: HttpHandler | undefined;
   readonly #listeners: Port[] = [];
   readonly #connections = new Set<Connection>();
   readonly #watch: NodeJS.Timeout;
@@ -73,10 +77,10 @@ class Http2Server implements RpcServer {
   #closed: Promise<void> | undefined;
 
   constructor({ methods, waiting, http1, http2, limits, log }: ServerOptions) {
+    this.#http2 = http2;
     this.#methods = new MethodTable(methods, waiting);
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#log = log;
-    this.#http2 = http2;
     const timeouts = {
       headersTimeout: this.#limits.handshakeTimeoutMs,
       // A body may be a stream of messages: whoever takes it says how long it may last.
@@ -128,10 +132,10 @@ class Http2Server implements RpcServer {
     const { stats } = this;
     const connection = new Connection(socket, {
       methods: this.#methods,
-      http: this.#http2,
       limits: this.#limits,
       stats,
       log: this.#log,
+      http: 'encrypted' in socket ? this.#http2 : undefined,
     });
     this.#connections.add(connection);
     stats.connections++;

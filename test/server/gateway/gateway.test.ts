@@ -17,7 +17,7 @@ import type { HttpHandler } from '../../../src/server/monitor/http-exchange.ts';
 import { listenHttp } from '../../../src/server/monitor/http-listener.ts';
 import { keptLog } from '../monitor/healthy-view.ts';
 import { ask } from '../monitor/http-client.ts';
-import { type Identity, listenTls, makeIdentity } from './tls-port.ts';
+import { IDENTITY, listenTls } from './tls-port.ts';
 
 const RANGE = '/etcdserverpb.KV/Range';
 const WATCH = '/etcdserverpb.Watch/Watch';
@@ -247,12 +247,8 @@ test('a name that would count for nothing is refused where the server says so', 
   assert.equal((await post(url, '/v3/kv/range')).code, 200);
 });
 
-interface OverTls {
-  port: number;
-  client: Identity;
-}
-
-async function startTls(t: TestContext, change: Partial<GatewayOptions> = {}): Promise<OverTls> {
+/** Gives the port. */
+async function startTls(t: TestContext, change: Partial<GatewayOptions> = {}): Promise<number> {
   const unary = { [RANGE]: () => rangeResponse.encode({ count: 1 }) };
   const watch = async (stream: Stream): Promise<void> => {
     stream.send(note(1n));
@@ -278,9 +274,7 @@ async function startTls(t: TestContext, change: Partial<GatewayOptions> = {}): P
     http2: answer,
   });
   t.after(() => server.close({ graceMs: 0 }));
-  const client = await makeIdentity('somebody');
-  const identities = { server: await makeIdentity('server'), client };
-  return { port: await listenTls(t, (socket) => server.accept(socket), identities), client };
+  return listenTls(t, (socket) => server.accept(socket));
 }
 
 async function over2(
@@ -298,7 +292,7 @@ async function over2(
 }
 
 test('under TLS, HTTP/2 is for gRPC and for all else', async (t) => {
-  const { port } = await startTls(t);
+  const port = await startTls(t);
   const session = connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
   t.after(() => session.destroy());
   assert.deepEqual(await over2(session, '/v3/kv/range'), [200, '{"count":"1"}']);
@@ -316,7 +310,7 @@ test('under TLS, HTTP/2 is for gRPC and for all else', async (t) => {
 });
 
 test('HTTP/1.1 under TLS; who has a name is sent away where names count for nothing', async (t) => {
-  const { port, client } = await startTls(t, { refusesNames: () => true });
+  const port = await startTls(t, { refusesNames: () => true });
   const options = {
     method: 'POST',
     port,
@@ -331,5 +325,5 @@ test('HTTP/1.1 under TLS; who has a name is sent away where names count for noth
     return response.statusCode;
   };
   assert.equal(await codeOf({}), 200);
-  assert.equal(await codeOf(client), 400);
+  assert.equal(await codeOf(IDENTITY), 400);
 });

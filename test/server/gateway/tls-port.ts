@@ -1,45 +1,32 @@
-/** A port under TLS before a server, as it accepts connections from elsewhere; its client has a certificate with a name. */
-import * as x509 from '@peculiar/x509';
-import { webcrypto } from 'node:crypto';
+/** A port under TLS before a server, as it accepts connections from elsewhere. */
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:tls';
 import type { TestContext } from 'node:test';
 
-export interface Identity {
-  key: string;
-  cert: string;
-}
+/** Signed by itself, for a hundred years, by nobody whom anybody trusts; its name is "somebody". */
+export const IDENTITY = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgOQEkfYaBvKexexJh
+px51WWLQLYi6jmgn+TTv5Fs0WRWhRANCAAScvY+MqVPWZoUBmQY6cXlV9sV6p9Sm
+fDZ6WeqmLTVQAVJwZGC1OP64Rdp2gsSJWXmBBy9oUlq9nmwALkzvqiIL
+-----END PRIVATE KEY-----`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBfTCCASOgAwIBAgIUXbQ0r0dQ1W1fLrv+8Nu628zLu2MwCgYIKoZIzj0EAwIw
+EzERMA8GA1UEAwwIc29tZWJvZHkwIBcNMjYxMTI1MDI1NTMwWhgPMjEyNjExMDEw
+MjU1MzBaMBMxETAPBgNVBAMMCHNvbWVib2R5MFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEnL2PjKlT1maFAZkGOnF5VfbFeqfUpnw2elnqpi01UAFScGRgtTj+uEXa
+doLEiVl5gQcvaFJavZ5sAC5M76oiC6NTMFEwHQYDVR0OBBYEFOPqXhNzoRgbpqwu
+3yTmZnjaGg71MB8GA1UdIwQYMBaAFOPqXhNzoRgbpqwu3yTmZnjaGg71MA8GA1Ud
+EwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAKNVBY9v+G6sQqmLA2FQNxGR
+MopUosaRHP4LAA/UgPcRAiAPSdL9nphtwLLozvWC+1aLPsagSEU+Q8wlxZeKi8VD
+ew==
+-----END CERTIFICATE-----`,
+};
 
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-const HOUR_MS = 3_600_000;
-
-/** A certificate signed by itself. */
-export async function makeIdentity(name: string): Promise<Identity> {
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  x509.cryptoProvider.set(webcrypto as never);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: `CN=${name}`,
-    notBefore: new Date(Date.now() - HOUR_MS),
-    notAfter: new Date(Date.now() + HOUR_MS),
-    signingAlgorithm: ALGORITHM,
-    keys: keys as never,
-    extensions: [new x509.BasicConstraintsExtension(true)],
-  });
-  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-  return {
-    key: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
-    cert: certificate.toString('pem'),
-  };
-}
-
-/** Gives the port. */
-export async function listenTls(
-  t: TestContext,
-  accept: (socket: Socket) => void,
-  { server, client }: { server: Identity; client: Identity },
-): Promise<number> {
-  const options = { ...server, ca: client.cert, requestCert: true, ALPNProtocols: ['h2', 'http/1.1'] };
-  const listener = createServer({ ...options, rejectUnauthorized: false }, accept);
+/** Takes clients with and without that certificate; gives the port. */
+export async function listenTls(t: TestContext, accept: (socket: Socket) => void): Promise<number> {
+  const client = { ca: IDENTITY.cert, requestCert: true, rejectUnauthorized: false };
+  const listener = createServer({ ...IDENTITY, ...client, ALPNProtocols: ['h2', 'http/1.1'] }, accept);
   await new Promise<void>((resolve) => {
     listener.listen(0, '127.0.0.1', resolve);
   });
