@@ -6,12 +6,13 @@ export interface Step {
   /** As it is sent; `$SELF` stands for the member's id. */
   body: string;
   method?: string;
+  /** `$TOKEN` stands for the last token that was given. */
   headers?: Readonly<Record<string, string>>;
 }
 
 export const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
-const step = (path: string, body: unknown = {}, more: Omit<Step, 'path' | 'body'> = {}): Step => ({
+export const step = (path: string, body: unknown = {}, more: Omit<Step, 'path' | 'body'> = {}): Step => ({
   path: `/v3/${path}`,
   body: typeof body === 'string' ? body : JSON.stringify(body),
   ...more,
@@ -19,10 +20,8 @@ const step = (path: string, body: unknown = {}, more: Omit<Step, 'path' | 'body'
 
 const KEY = base64('foo');
 const RANGE = { key: KEY };
-const range = (more: object, headers = {}): Step => step('kv/range', { ...RANGE, ...more }, { headers });
-/** JSON as it is, where `JSON.stringify` would make it good. */
-const raw = (body: string): Step => step('kv/range', body);
-
+export const range = (more: object, headers = {}): Step =>
+  step('kv/range', { ...RANGE, ...more }, { headers });
 /** Every path that takes one message: what is no message, no JSON, and no POST. */
 export function everyRoute(): Step[] {
   const steps: Step[] = [];
@@ -63,139 +62,6 @@ export function paths(): Step[] {
     at('/v3/kv/range', 'HEAD', ''),
     at('/v3/kv/range', 'PUT'),
     at('/v3/kv/range', 'PATCH'),
-  ];
-}
-
-export function json(): Step[] {
-  return [
-    ...['', ' ', ' \n\t', '{}', '{} x', 'null', '5', '-0.5e+1', '5x', 'true', 'tru', '"text"', '"te'].map(
-      raw,
-    ),
-    ...['[1]', 'x', '{', '{"key"', '{"key"x', '{"key":', '{"key":}', '{"key":"Zm9v"', '{"key":"Zm9v",'].map(
-      raw,
-    ),
-    ...['{"key":"Zm9v",}', '{"key":"Zm9v" "limit":1}', '{,}', "{'key':1}", '{key:1}', '[1,]', '[1 2]'].map(
-      raw,
-    ),
-    ...['{"limit":01}', '{"limit":1.}', '{"limit":1e}', '{"limit":-}', '{"limit":+1}', '{"key":nul}'].map(
-      raw,
-    ),
-    ...['{"key":"\\x"}', '{"key":"\\u12g4"}', '{"key":"a\nb"}', '{"key":"a\u0001"}', '{"key":\u00e9}'].map(
-      raw,
-    ),
-    ...['{"key":"Zm9v","limit":"1"}{', '{"key":"\\u005am9v"}', '{"k\\u0065y":"Zm9v"}', '\ufeff{}'].map(raw),
-    ...['{"x":"\\ud800"}', '{"x":"\\ud800abcdef"}', '{"x":"\\ud83d\\ude00","key":"Zm9v"}'].map(raw),
-    ...[
-      '{"x":"\\udc00\\ud800 "}',
-      '{"a":\n  {"key": [1, {}, "}"]},\n "key": 5}',
-      '{"key":"Zm9v","key":1}',
-    ].map(raw),
-    raw('['.repeat(10_001)),
-    raw(`{"x":${'['.repeat(500)}${']'.repeat(500)},"key":"Zm9v"}`),
-  ];
-}
-
-export function values(): Step[] {
-  const limits = [
-    '1',
-    1,
-    '1.0',
-    1.5,
-    '1e2',
-    1e2,
-    '-1',
-    -0,
-    '',
-    ' 1',
-    '1 ',
-    '1,',
-    '0x1',
-    '01',
-    true,
-    null,
-    [],
-    {},
-  ];
-  const wide = [
-    '9223372036854775807',
-    '9223372036854775808',
-    '-9223372036854775808',
-    '1e18',
-    '1e30',
-    '100e-2',
-  ];
-  const numbers = [
-    '9223372036854775807',
-    '9223372036854775808',
-    '1e18',
-    '12300e-2',
-    '12345e-2',
-    '0.0',
-    '0e99',
-  ];
-  const keys = [
-    'Zm9v',
-    'Zm8=',
-    'Zm8',
-    'Zm8==',
-    'Zm9v=',
-    '_-8=',
-    '_-8',
-    '/+8=',
-    '/+_8',
-    'Zm\n9v',
-    'Z',
-    '=',
-    '',
-    'é',
-  ];
-  const orders = [
-    'NONE',
-    'ASCEND',
-    'DESCEND',
-    'descend',
-    'NOTHING',
-    '1',
-    0,
-    1,
-    2,
-    3,
-    -1,
-    1.5,
-    true,
-    null,
-    3e9,
-  ];
-  return [
-    ...limits.map((limit) => range({ limit })),
-    ...wide.map((limit) => range({ limit })),
-    ...numbers.map((limit) => raw(`{"key":"Zm9v","limit":${limit}}`)),
-    ...keys.map((key) => step('kv/range', { key })),
-    ...[5, true, {}, [], ['Zm9v'], null].map((key) => step('kv/range', { key })),
-    ...orders.map((order) => range({ sort_order: order, range_end: base64('fop') })),
-    ...['KEY', 'VALUE', 'MOD', 'LEASE'].map((target) =>
-      range({ sort_target: target, sort_order: 'DESCEND' }),
-    ),
-    ...[true, false, 'true', 1, null].map((serializable) => range({ serializable })),
-    range({ keysOnly: true }),
-    range({ keys_only: true, countOnly: false }),
-    range({ keysonly: true, KEYS_ONLY: true }),
-    range({ rangeEnd: base64('fop'), count_only: true }),
-    range({ range_end: base64('fop'), rangeEnd: base64('fop') }),
-    range({ '[some.extension]': 1, '@type': 'x' }),
-    range({ minModRevision: '3', maxCreateRevision: 9 }),
-    range({ revision: 1000 }),
-    range({ revision: -1 }),
-    step('cluster/member/remove', { ID: -1 }),
-    step('cluster/member/remove', { ID: '18446744073709551615' }),
-    step('cluster/member/remove', { ID: '18446744073709551616' }),
-    step('cluster/member/remove', { id: '18446744073709551616' }),
-    step('cluster/member/add', { peerURLs: ['x', 5] }),
-    step('cluster/member/add', { peerURLs: 'x' }),
-    step('cluster/member/add', { peerURLs: [null] }),
-    step('auth/user/add', { name: 5 }),
-    step('auth/role/grant', { name: 'r', perm: { permType: [] } }),
-    step('auth/role/grant', { perm: 'READ' }),
   ];
 }
 
@@ -306,6 +172,73 @@ export function others(): Step[] {
     step('maintenance/downgrade', { action: 'CANCEL' }),
     step('maintenance/downgrade', { action: 'VALIDATE', version: 'x' }),
     step('maintenance/downgrade', { action: 'VALIDATE', version: '3.1' }),
+  ];
+}
+
+/** Users, roles, and who may what; from an empty store to one with authentication on, and back. */
+export function auth(): Step[] {
+  const login = (name: string, password: string): Step => step('auth/authenticate', { name, password });
+  const as = (authorization: string, path: string, body: object = {}): Step =>
+    step(path, body, { headers: { authorization } });
+  const put = { key: base64('app/a'), value: base64('v') };
+  return [
+    step('auth/status'),
+    step('auth/enable'),
+    step('auth/disable'),
+    login('root', 'secret'),
+    step('auth/user/add', { name: 'root', password: 'secret' }),
+    step('auth/user/add', { name: 'root', password: 'again' }),
+    step('auth/user/add', { password: 'nobody' }),
+    step('auth/user/add', { name: 'app', password: 'word' }),
+    step('auth/user/add', { name: 'certain', options: { no_password: true } }),
+    step('auth/user/add', { name: 'sure', options: { noPassword: true } }),
+    step('auth/user/get', { name: 'nobody' }),
+    step('auth/user/list'),
+    step('auth/user/changepw', { name: 'nobody', password: 'x' }),
+    step('auth/user/delete', { name: 'sure' }),
+    step('auth/role/add', { name: 'root' }),
+    step('auth/role/add', { name: 'app' }),
+    step('auth/role/add', { name: 'app' }),
+    step('auth/role/list', ''),
+    step('auth/role/grant', {
+      name: 'app',
+      perm: { permType: 'READWRITE', key: base64('app/'), range_end: base64('app0') },
+    }),
+    step('auth/role/grant', { name: 'app', perm: { permType: 0, key: KEY } }),
+    step('auth/role/grant', { name: 'app', perm: { perm_type: 'WRITE', key: base64('x') } }),
+    step('auth/role/grant', { name: 'nothing', perm: { key: KEY } }),
+    step('auth/role/get', { role: 'app' }),
+    step('auth/role/get', { role: 'nothing' }),
+    step('auth/role/revoke', { role: 'app', key: base64('x'), range_end: '' }),
+    step('auth/user/grant', { user: 'root', role: 'root' }),
+    step('auth/user/grant', { user: 'app', role: 'app' }),
+    step('auth/user/grant', { user: 'app', role: 'nothing' }),
+    step('auth/user/get', { name: 'app' }),
+    step('auth/enable'),
+    step('auth/status'),
+    step('kv/put', put),
+    login('app', 'wrong'),
+    login('app', 'word'),
+    as('$TOKEN', 'kv/put', put),
+    as('Bearer $TOKEN', 'kv/range', { key: base64('app/'), rangeEnd: base64('app0') }),
+    step('kv/range', { key: base64('app/a') }, { headers: { 'grpc-metadata-token': '$TOKEN' } }),
+    as('$TOKEN', 'kv/put', { ...put, key: base64('other') }),
+    as('$TOKEN', 'auth/user/list'),
+    as('nothing', 'kv/put', put),
+    as('Bearer nothing', 'kv/put', put),
+    as('$TOKEN', 'maintenance/status'),
+    as('$TOKEN', 'maintenance/snapshot'),
+    as('$TOKEN', 'maintenance/defragment'),
+    as('$TOKEN', 'lease/keepalive', { ID: '1' }),
+    step('watch', { create_request: { key: base64('app/a') } }, { headers: { 'grpc-timeout': '200m' } }),
+    login('root', 'secret'),
+    as('$TOKEN', 'auth/user/revoke', { name: 'app', role: 'app' }),
+    as('$TOKEN', 'auth/user/revoke', { name: 'app', role: 'app' }),
+    as('$TOKEN', 'auth/role/delete', { role: 'app' }),
+    as('$TOKEN', 'auth/user/get', { name: 'app' }),
+    as('$TOKEN', 'auth/disable'),
+    step('auth/status'),
+    step('kv/put', put),
   ];
 }
 
