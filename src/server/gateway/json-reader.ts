@@ -16,7 +16,8 @@ export interface Token {
   at: number;
 }
 
-const FILL = /[\s,:]*/y;
+/** White space, and what stands between tokens. */
+const FILL = new Set(Array.from(' \t\n\r,:', (character) => character.charCodeAt(0)));
 const SCALAR = /[-+.\w]+/y;
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|.)/gs;
 /** What stands for bytes that are not UTF-8. */
@@ -50,9 +51,7 @@ export class JsonReader {
 
   /** The kind of the next token. */
   peek(): TokenKind {
-    FILL.lastIndex = this.#at;
-    FILL.test(this.#text);
-    this.#at = FILL.lastIndex;
+    while (FILL.has(this.#text.charCodeAt(this.#at))) this.#at++;
     const character = this.#text[this.#at];
     switch (character) {
       case undefined:

@@ -41,5 +41,5 @@ export function bytesOf(text: string): Uint8Array | undefined {
   const content = padding === 0 ? plain : plain.slice(0, -padding);
   if ((isUrl ? /[^-\w]/ : /[^A-Za-z0-9+/]/).test(content)) return undefined;
   const isWhole = isPadded ? plain.length % 4 === 0 : content.length % 4 !== 1;
-  return isWhole ? Uint8Array.from(Buffer.from(content, isUrl ? 'base64url' : 'base64')) : undefined;
+  return isWhole ? Buffer.from(content, isUrl ? 'base64url' : 'base64') : undefined;
 }

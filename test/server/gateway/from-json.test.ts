@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { CorruptError } from '../../../src/errors.ts';
 import type { Field, Message } from '../../../src/format/proto/field.ts';
 import { compare, putRequest, rangeRequest, txnRequest } from '../../../src/format/proto/rpcpb.ts';

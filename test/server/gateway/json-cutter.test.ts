@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { RpcError, STATUS } from '../../../src/rpc/status.ts';
 import { JsonCutter } from '../../../src/server/gateway/json-cutter.ts';
 
@@ -55,7 +55,7 @@ test('values are cut as they were joined, whatever the pieces', () => {
 
 test('what JSON.parse refuses is refused, and nothing else', () => {
   const damaged = fc
-    .tuple(fc.json(), fc.nat(), fc.constantFrom(...'{}[],:"\\0159.-+eutfn x\u0001'))
+    .tuple(fc.json(), fc.nat(), fc.constantFrom(...Array.from('{}[],:"\\0159.-+eutfn x\u0001')))
     .map(([json, at, other]) => {
       const where = at % (json.length + 1);
       return `[${json.slice(0, where)}${other}${json.slice(where + 1)}]`;
