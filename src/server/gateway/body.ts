@@ -58,9 +58,8 @@ export function readMessage(body: HttpRequest, options: BodyOptions): Promise<Ui
         reject(error);
       }
     });
-    body.on('error', reject);
-    const gone = new RpcError(STATUS.cancelled, 'context canceled');
-    body.on('close', () => reject(gone));
+    const gone = (): void => reject(new RpcError(STATUS.cancelled, 'context canceled'));
+    body.on('error', gone).on('close', gone);
     limitBody(body, () => {
       reject(new RpcError(STATUS.deadlineExceeded, 'the request did not come in time'));
       setTimeout(() => body.destroy(), LINGER_MS).unref();

@@ -50,7 +50,7 @@ export function takeBody(request: HttpRequest, response: HttpResponse, sizeMax =
 export function limitBody(request: HttpRequest, late: () => void): void {
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
   const isShort = encoding === undefined && (length === undefined || length === '0');
-  if (isShort && !(':method' in request.headers)) return;
+  if (request.readableEnded || (isShort && !(':method' in request.headers))) return;
   const timer = setTimeout(late, BODY_TIMEOUT_MS).unref();
   const stop = (): void => clearTimeout(timer);
   request.once('end', stop).once('close', stop);

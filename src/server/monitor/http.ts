@@ -186,7 +186,7 @@ function hostOf({ headers }: HttpRequest): string {
   return /^\[([^\]]*)\]/.exec(host)?.[1] ?? host.replace(/:\d*$/, '');
 }
 
-/** Under TLS the certificate has said which host it is. */
+/** Under TLS, the certificate has told the client whom it speaks to. */
 function isAllowedHost(request: HttpRequest, { hostWhitelist }: HttpOptions): boolean {
   if ('encrypted' in request.socket) return true;
   return hostWhitelist.length === 0 || hostWhitelist.includes('*') || hostWhitelist.includes(hostOf(request));

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
-import { type ClientHttp2Session, connect } from 'node:http2';
+import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import { request as requestTls } from 'node:https';
 import { test, type TestContext } from 'node:test';
 import { rangeResponse } from '../../../src/format/proto/kvpb.ts';
@@ -252,7 +252,9 @@ async function startTls(t: TestContext, change: Partial<GatewayOptions> = {}): P
   const unary = { [RANGE]: () => rangeResponse.encode({ count: 1 }) };
   const watch = async (stream: Stream): Promise<void> => {
     stream.send(note(1n));
-    await once(stream.signal, 'abort');
+    await stream.receive();
+    const big = watchResponse.encode({ cancelReason: 'x'.repeat(10_000) });
+    for (let i = 0; i < 500; i++) if (!stream.send(big)) await stream.drained();
   };
   const methods = { unary, stream: { [WATCH]: watch } };
   const table = new MethodTable([methods]);
@@ -306,7 +308,17 @@ test('under TLS, HTTP/2 is for gRPC and for all else', async (t) => {
   const stream = session.request({ ':method': 'POST', ':path': '/v3/watch' });
   stream.setEncoding('utf8').end('{}');
   assert.deepEqual(await once(stream, 'data'), ['{"result":{"watch_id":"1"}}\n']);
-  stream.close();
+  let lines = 0;
+  for await (const part of stream) lines += (part as string).split('\n').length - 1;
+  assert.equal(lines, 500);
+  // Those that are given up on their way in or out hurt nobody.
+  for (const path of ['/v3/kv/range', '/v3/watch', '/health']) {
+    const given = session.request({ ':method': 'POST', ':path': path });
+    given.on('error', () => {}).write('{"key');
+    setImmediate(() => given.close(constants.NGHTTP2_CANCEL));
+    await once(given, 'close');
+  }
+  assert.deepEqual(await over2(session, '/v3/kv/range'), [200, '{"count":"1"}']);
 });
 
 test('HTTP/1.1 under TLS; who has a name is sent away where names count for nothing', async (t) => {
