@@ -11,7 +11,7 @@ import {
   type Target,
 } from '../../server/config.ts';
 import { DEFAULT_CLUSTER, DEFAULT_NAME } from '../../store/cluster-plan.ts';
-import { parseDuration } from '../duration.ts';
+import { parseDuration } from '../../bytes/duration.ts';
 import { flagText } from '../flags.ts';
 import { SERVE_FLAGS, type ServeFlag } from './flags.ts';
 import type { Note, Settings } from './settings.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseDuration } from '../../src/cli/duration.ts';
+import { parseDuration } from '../../src/bytes/duration.ts';
 
 test('durations as Go writes them', () => {
   const known: Record<string, number> = {
