@@ -80,7 +80,8 @@ export class SimpleTokens implements TokenProvider {
     if (index === undefined) return undefined;
     const login = this.#logins.get(index);
     const shown = Buffer.from(token);
-    if (!login || shown.length !== login.token.length || !timingSafeEqual(shown, login.token)) return undefined;
+    if (!login || shown.length !== login.token.length || !timingSafeEqual(shown, login.token))
+      return undefined;
     // A sweep that is late, as after a pause of the process, gives no token more time.
     if (this.#clock.now() > login.endsAt + RESOLUTION_MS) return undefined;
     this.#use(index, login);
