@@ -25,7 +25,8 @@ export interface BcryptHash {
 /** Undefined for what is no hash, or has a cost that there is not. */
 export function parseHash(text: string): BcryptHash | undefined {
   const [, cost, salt, digest] = HASH.exec(text) ?? [];
-  if (cost === undefined || salt === undefined || digest === undefined || !isCost(Number(cost))) return undefined;
+  if (cost === undefined || salt === undefined || digest === undefined || !isCost(Number(cost)))
+    return undefined;
   return { salt: `$2a$${costText(Number(cost))}$${salt}`, digest };
 }
 
