@@ -3,7 +3,13 @@
  * are taken as etcd v3.6 server/auth/options.go and golang-jwt v5 take them; everything that would fail at the first
  * login fails here instead.
  */
-import { createPrivateKey, createPublicKey, createSecretKey, type KeyObject, X509Certificate } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseDuration } from '../../bytes/duration.ts';
 import { ioError } from '../../bytes/io-error.ts';
@@ -95,7 +101,11 @@ export function jwtOptionsOf(options: ReadonlyMap<string, string>): JwtOptions {
 }
 
 /** A refusal in etcd's words, and what is wrong in ours. */
-export function invalidOptions(problem: string, text: string = INVALID_AUTH_OPTIONS, cause?: unknown): UsageError {
+export function invalidOptions(
+  problem: string,
+  text: string = INVALID_AUTH_OPTIONS,
+  cause?: unknown,
+): UsageError {
   return new UsageError('server.config', `${text}: ${problem}`, { upstream: text, cause });
 }
 
@@ -111,7 +121,9 @@ function ttlOf(text: string): number {
 function algorithmOf(text: string): JwtAlgorithm {
   if (Object.hasOwn(METHODS, text)) return text as JwtAlgorithm;
   const known = `one of ${JWT_ALGORITHMS.join(', ')}`;
-  throw invalidOptions(text === '' ? `sign-method is missing: ${known}` : `sign-method is ${text}, not ${known}`);
+  throw invalidOptions(
+    text === '' ? `sign-method is missing: ${known}` : `sign-method is ${text}, not ${known}`,
+  );
 }
 
 interface KeyFile {
@@ -141,7 +153,8 @@ interface KeyFiles {
 function keysOf(algorithm: JwtAlgorithm, { publicFile, privateFile }: KeyFiles): JwtKeys {
   const method: Method = METHODS[algorithm];
   if (!method.kind) {
-    if (!privateFile) throw invalidOptions(`${algorithm} needs a secret in the file of priv-key`, MISSING_KEY);
+    if (!privateFile)
+      throw invalidOptions(`${algorithm} needs a secret in the file of priv-key`, MISSING_KEY);
     const secret = createSecretKey(privateFile.bytes);
     return { verify: secret, sign: secret };
   }
@@ -160,7 +173,9 @@ function refuseUnfit(key: KeyObject, algorithm: JwtAlgorithm, { option, path }: 
   const { curve }: Method = METHODS[algorithm];
   const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
   if (curve && namedCurve !== CURVES[curve])
-    throw invalidOptions(`${option}: ${algorithm} needs a key on ${curve}, and that of ${path} is on ${namedCurve}`);
+    throw invalidOptions(
+      `${option}: ${algorithm} needs a key on ${curve}, and that of ${path} is on ${namedCurve}`,
+    );
   if (modulusLength !== undefined && modulusLength < RSA_BITS_MIN)
     throw invalidOptions(
       `${option}: the key of ${path} has ${modulusLength} bits, and ${algorithm} needs ${RSA_BITS_MIN} or more`,

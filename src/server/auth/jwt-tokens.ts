@@ -55,8 +55,7 @@ export class JwtTokens implements TokenProvider {
 
   async assign(username: string, _prefix: string, { revision }: LoginPoint): Promise<string> {
     const { algorithm, keys, ttlMs, nowMs } = this.#options;
-    if (!keys.sign)
-      throw new ToolError('server.token', 'auth: token signing attempted with verify-only key');
+    if (!keys.sign) throw new ToolError('server.token', 'auth: token signing attempted with verify-only key');
     const claims = { exp: Math.floor((nowMs() + ttlMs) / 1000), revision, username };
     return new CompactSign(Buffer.from(JSON.stringify(claims)))
       .setProtectedHeader({ alg: algorithm, typ: 'JWT' })
@@ -96,7 +95,10 @@ export class JwtTokens implements TokenProvider {
     return isTimely(claims, now) ? claims.info : undefined;
   }
 
-  /** Never rejects. */
+  /**
+   * Never rejects. Differs from golang-jwt where jose is stricter, as the standards are: a `crit` header that is not
+   * understood is refused, and so is the salt of a PS signature that is not as long as its hash.
+   */
   async #check(token: string, digest: string, claims: JwtClaims): Promise<AuthInfo | undefined> {
     const { algorithm, keys } = this.#options;
     try {

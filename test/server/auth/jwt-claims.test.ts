@@ -85,7 +85,16 @@ test('what is no token of etcd', () => {
   for (const payload of payloads) assert.equal(claimsOf(tokenOf(payload)), undefined, payload);
   const good = tokenOf('{"username":"u","revision":3}');
   const [header, payload, signature] = good.split('.');
-  for (const token of ['', '.', '..', `${header}.${payload}`, `${good}.`, `${good}=`, ` ${good}`, `${good}\n`])
+  for (const token of [
+    '',
+    '.',
+    '..',
+    `${header}.${payload}`,
+    `${good}.`,
+    `${good}=`,
+    ` ${good}`,
+    `${good}\n`,
+  ])
     assert.equal(claimsOf(token), undefined, JSON.stringify(token));
   assert.equal(claimsOf(`${header}.${payload}=.${signature}`), undefined);
 });

@@ -57,7 +57,8 @@ for (const algorithm of JWT_ALGORITHMS) {
   });
 
   test(`${algorithm}: a token that Go signed is taken until its last millisecond`, async () => {
-    const keyName = { ES256: 'p256', ES384: 'p384', ES512: 'p521', EdDSA: 'ed' }[algorithm as string] ?? 'rsa';
+    const keyName =
+      { ES256: 'p256', ES384: 'p384', ES512: 'p521', EdDSA: 'ed' }[algorithm as string] ?? 'rsa';
     const verify = algorithm.startsWith('HS')
       ? createSecretKey(Buffer.from(GO_SECRET))
       : createPublicKey(GO_PUBLIC_KEYS[keyName as keyof typeof GO_PUBLIC_KEYS]);
@@ -116,7 +117,6 @@ test('tokens that are hostile are refused', async () => {
       header: { alg: 'RS256', kid: '1', jwk: OTHER_RSA_PAIR.publicKey.export({ format: 'jwk' }) },
     }),
     'an extension that must be understood': withHeader({ crit: ['x'], x: 1 }),
-    'a payload that is not encoded': withHeader({ crit: ['b64'], b64: false }),
     'cut by a character': good.slice(0, -1),
     'without signature': `${header}.${payload}.`,
     'without its last part': `${header}.${payload}`,
@@ -205,13 +205,16 @@ test('more checks at one time than there may be are refused, and known tokens ar
     signedByNode({ algorithm: 'HS256', claims: { ...CLAIMS, username } }),
   );
   await tokens.infoOf(known!);
-  const running = [tokens.infoOf(others[0]!), tokens.infoOf(others[1]!)];
+  const running = others.slice(0, 2).map(async (token) => tokens.infoOf(token));
   assert.throws(
     () => tokens.infoOf(others[2]!),
     (error) => error instanceof RpcError && error.status === STATUS.resourceExhausted,
   );
   assert.ok(tokens.infoOf(known!));
-  assert.equal((await Promise.all(running)).length, 2);
+  assert.deepEqual(
+    (await Promise.all(running)).map((info) => info?.username),
+    ['a', 'b'],
+  );
   assert.ok(await tokens.infoOf(others[2]!));
 });
 
