@@ -160,6 +160,8 @@ export class Gateway {
   async #within({ response }: Exchange, call: GatewayCall, run: () => Promise<void>): Promise<void> {
     this.#calls.add(call);
     response.on('close', () => call.cancel(new RpcError(STATUS.cancelled, 'context canceled')));
+    // Whatever broke is seen when it closes.
+    response.on('error', () => {});
     if (this.#isLeaving && call.isWaiting) call.cancel(stopped());
     try {
       await run();
