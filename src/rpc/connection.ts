@@ -9,25 +9,24 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { isKnownEncoding, unknownEncoding } from './framing.ts';
+import { type CallHeaders as Headers, type CallRefusal, isGrpc, refusalOf } from './call-headers.ts';
 import { encodeGrpcMessage } from './grpc-message.ts';
+import { answerHttp, type HttpHandler } from './http2-request.ts';
 import type { Limits } from './limits.ts';
 import type { MethodTable } from './methods.ts';
 import { OpenCalls, type Postponed } from './open-calls.ts';
 import { PingPolicy } from './ping-policy.ts';
 import { ResetBudget } from './reset-budget.ts';
 import { type CallHost, RESPONSE_HEADERS, type RpcLog, type ServerCall } from './server-call.ts';
-import type { Refusal as Reason, ServerStats } from './stats.ts';
+import type { Refusal, ServerStats } from './stats.ts';
 import { RpcError, STATUS } from './status.ts';
 import { StreamCall } from './stream-call.ts';
-import { parseTimeout } from './timeout.ts';
 import { UnaryCall } from './unary-call.ts';
 
 const STREAM_WINDOW = 1024 * 1024;
 const CONNECTION_WINDOW = 16 * 1024 * 1024;
 /** In MB; Node refuses calls of a connection that holds more. Its default of 10 is less than a few large replies. */
 const SESSION_MEMORY_MB = 1024;
-const CONTENT_TYPE = /^application\/grpc(?:[+;]|$)/;
 /** Cancelled calls, not long ago, that make it worth asking whether the connection still answers. */
 const SUSPICIOUS_RESETS = 50;
 const SUSPICION_TIMEOUT_MAX_MS = 5000;
@@ -43,7 +42,6 @@ const HIDDEN_MAX = 1000;
 /** What nghttp2 and Node call it when a client sends too much of what costs it nothing. */
 const FLOODS = /flood|too many/i;
 
-type Headers = Record<string, string | string[] | undefined>;
 /** What Node passes on; its types leave out the last one. */
 type StreamEvent = [stream: ServerHttp2Stream, headers: Headers, flags: number, rawHeaders: string[]];
 
@@ -54,6 +52,8 @@ interface ConnectionContext {
   log: RpcLog | undefined;
   /** Told that a connection was ended, and why. */
   onExpelled: (peer: string, reason: string) => void;
+  /** Answers what is no gRPC. */
+  http?: HttpHandler | undefined;
 }
 
 /** A ping that has not been answered. */
@@ -71,6 +71,7 @@ export class Connection implements CallHost {
   readonly log: RpcLog | undefined;
   readonly #methods: MethodTable;
   readonly #onExpelled: ConnectionContext['onExpelled'];
+  readonly #http: HttpHandler | undefined;
   readonly #socket: Socket;
   readonly #session: ServerHttp2Session;
   readonly #pings: PingPolicy;
@@ -93,7 +94,8 @@ export class Connection implements CallHost {
   #endedMs: number | undefined;
 
   constructor(socket: Socket, context: ConnectionContext) {
-    const { methods, limits, stats, log, onExpelled } = context;
+    const { methods, limits, stats, log, onExpelled, http } = context;
+    this.#http = http;
     this.limits = limits;
     this.stats = stats;
     this.log = log;
@@ -192,7 +194,7 @@ export class Connection implements CallHost {
     }
   }
 
-  #expel(reason: Reason, debugData: string): void {
+  #expel(reason: Refusal, debugData: string): void {
     if (this.#session.destroyed) return;
     this.stats.refused[reason]++;
     this.#onExpelled(this.peer, debugData);
@@ -287,9 +289,6 @@ export class Connection implements CallHost {
   }
 
   #begin(stream: ServerHttp2Stream, headers: Headers, rawHeaders: readonly string[]): void {
-    const path = String(headers[':path']);
-    const method = this.#methods.get(path);
-    const refusal = refusalOf(headers) ?? (method ? undefined : { error: this.#methods.refusal(path) });
     this.#openCalls++;
     this.#begunCalls++;
     this.stats.streams++;
@@ -297,6 +296,10 @@ export class Connection implements CallHost {
       this.stats.refused.streams++;
       return this.#refuse(stream, { error: tooMany() });
     }
+    if (this.#http && !isGrpc(headers)) return this.#answer(this.#http, { stream, headers, rawHeaders });
+    const path = String(headers[':path']);
+    const method = this.#methods.get(path);
+    const refusal = refusalOf(headers) ?? (method ? undefined : { error: this.#methods.refusal(path) });
     if (refusal || !method) return this.#refuse(stream, refusal!);
     const { isWaiting } = method;
     if (isWaiting && this.#isLeaving) return this.#refuse(stream, { error: stopped() });
@@ -319,7 +322,18 @@ export class Connection implements CallHost {
     return this.stats.streams > this.limits.streamsMax && this.#openCalls > SHARE;
   }
 
-  #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: Refusal): void {
+  #answer(http: HttpHandler, { stream, headers, rawHeaders }: HttpRequest): void {
+    stream.on('close', () => this.callClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR));
+    answerHttp(http, {
+      stream,
+      headers,
+      rawHeaders,
+      bodyTimeoutMs: this.limits.requestTimeoutMs,
+      stats: this.stats,
+    });
+  }
+
+  #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: CallRefusal): void {
     stream.on('error', () => {});
     stream.on('close', () => this.callClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR));
     if (stream.closed || stream.destroyed) return;
@@ -340,34 +354,8 @@ export class Connection implements CallHost {
 const tooMany = (): RpcError => new RpcError(STATUS.resourceExhausted, 'etcdserver: too many requests');
 const stopped = (): RpcError => new RpcError(STATUS.unavailable, 'etcdserver: server stopped');
 
-interface Refusal {
-  error: RpcError;
-  httpStatus?: number;
-}
-
-/** What is wrong with the headers of a call, as grpc-go says it. */
-function refusalOf(headers: Headers): Refusal | undefined {
-  const type = headers['content-type'];
-  if (typeof type !== 'string' || !CONTENT_TYPE.test(type)) {
-    const text = `invalid gRPC request content-type ${JSON.stringify(type ?? '')}`;
-    return { error: new RpcError(STATUS.invalidArgument, text), httpStatus: 415 };
-  }
-  const method = headers[':method'];
-  if (method !== 'POST') {
-    const text = `Received a HEADERS frame with :method ${JSON.stringify(method)} which should be POST`;
-    return { error: new RpcError(STATUS.internal, text), httpStatus: 405 };
-  }
-  const timeout = headers['grpc-timeout'];
-  if (timeout !== undefined) {
-    try {
-      parseTimeout(String(timeout));
-    } catch (error) {
-      return { error: error as RpcError, httpStatus: 400 };
-    }
-  }
-  const encoding = headers['grpc-encoding'];
-  if (encoding !== undefined && !isKnownEncoding(String(encoding))) {
-    return { error: unknownEncoding(String(encoding)) };
-  }
-  return undefined;
+interface HttpRequest {
+  stream: ServerHttp2Stream;
+  headers: Headers;
+  rawHeaders: readonly string[];
 }

@@ -4,20 +4,21 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { MessageSizeError } from './framing.ts';
+import { countBrokenBodies, type HttpHandler } from './http2-request.ts';
 import type { Limits } from './limits.ts';
+import { SLOW_MS } from './open-calls.ts';
 import type { Refusal, ServerStats } from './stats.ts';
 
 const WATCH_INTERVAL_MS = 1000;
-/** Requests of a connection that may wait for their answers: Node reads on while they do. */
+/** Requests of a connection that may wait for their turn: Node reads on while they do. */
 const PIPELINED_MAX = 64;
 
 export interface Http1Options {
-  limits: Pick<Limits, 'headerListSizeMax' | 'handshakeTimeoutMs' | 'requestTimeoutMs'>;
+  limits: Pick<Limits, 'headerListSizeMax' | 'handshakeTimeoutMs' | 'requestTimeoutMs' | 'heldBytesMax'>;
   stats: ServerStats;
   /** Connections to ports for metrics alone are counted apart. */
   counted: 'http1' | 'metricsConnections';
-  handler: (request: IncomingMessage, response: ServerResponse) => void;
+  handler: HttpHandler;
   /** Asked for each connection, which is closed when there is no room; without it, somebody else asks. */
   isFull?: () => boolean;
 }
@@ -25,8 +26,8 @@ export interface Http1Options {
 interface Peer {
   /** It was told what is wrong, and will be closed; what it still sends may be wrong again. */
   isRejected: boolean;
-  /** Requests without their whole answer. */
-  pending: number;
+  /** One after the other they are answered, as by Go, so that a client that reads nothing costs one answer. */
+  pending: { request: IncomingMessage; response: ServerResponse }[];
   /** Bytes that it had taken when it was last seen to take some. */
   taken: number;
   takenMs: number;
@@ -38,6 +39,8 @@ export class Http1Server {
   readonly #options: Http1Options;
   readonly #peers = new Map<Socket, Peer>();
   readonly #timer: NodeJS.Timeout;
+  /** What waits to be taken, a second ago. */
+  #answerBytes = 0;
 
   constructor(options: Http1Options) {
     const { limits } = options;
@@ -46,7 +49,8 @@ export class Http1Server {
       noDelay: true,
       maxHeaderSize: limits.headerListSizeMax,
       headersTimeout: Math.min(limits.handshakeTimeoutMs, limits.requestTimeoutMs),
-      requestTimeout: limits.requestTimeoutMs,
+      // A body may be a stream of messages: whoever takes it says how long it may last.
+      requestTimeout: 0,
       keepAliveTimeout: limits.handshakeTimeoutMs,
       connectionsCheckingInterval: WATCH_INTERVAL_MS,
     });
@@ -63,6 +67,8 @@ export class Http1Server {
   /** To be called once the server is closed. */
   end(): void {
     clearInterval(this.#timer);
+    this.#options.stats.answerBytes -= this.#answerBytes;
+    this.#answerBytes = 0;
   }
 
   #accept(socket: Socket): void {
@@ -72,7 +78,7 @@ export class Http1Server {
       socket.destroy();
       return;
     }
-    this.#peers.set(socket, { isRejected: false, pending: 0, taken: 0, takenMs: performance.now() });
+    this.#peers.set(socket, { isRejected: false, pending: [], taken: 0, takenMs: performance.now() });
     stats[counted]++;
     if (counted === 'http1') stats.http1Total++;
     socket.on('close', () => {
@@ -86,14 +92,20 @@ export class Http1Server {
     const peer = this.#peers.get(socket);
     // What a connection that was cut off had sent before is still parsed.
     if (!peer || socket.destroyed) return;
-    if (peer.pending >= PIPELINED_MAX) return this.#cutOff(socket, 'flood');
-    peer.pending++;
-    response.on('close', () => peer.pending--);
-    // Its body may go on after the answer.
-    request.on('close', () => {
-      if (request.errored instanceof MessageSizeError) this.#options.stats.refused.message_size++;
+    if (peer.pending.length >= PIPELINED_MAX) return this.#cutOff(socket, 'flood');
+    if (peer.pending.push({ request, response }) === 1) this.#answer(peer);
+  }
+
+  /** Has the first answered, and the others after it. */
+  #answer(peer: Peer): void {
+    const { request, response } = peer.pending[0]!;
+    const { handler, stats, limits } = this.#options;
+    response.on('close', () => {
+      peer.pending.shift();
+      if (peer.pending.length > 0 && !request.socket.destroyed) this.#answer(peer);
     });
-    this.#options.handler(request, response);
+    countBrokenBodies(request, stats);
+    handler(Object.assign(request, { bodyTimeoutMs: limits.requestTimeoutMs }), response);
   }
 
   #cutOff(socket: Socket, reason: Refusal): void {
@@ -106,7 +118,7 @@ export class Http1Server {
     const peer = this.#peers.get(socket);
     if (!peer || peer.isRejected) return;
     peer.isRejected = true;
-    const isAnswering = peer.pending > 0;
+    const isAnswering = peer.pending.length > 0;
     const known = REJECTIONS[error.code ?? ''] ?? (error.code?.startsWith('HPE_') ? MALFORMED : undefined);
     if (known) this.#options.stats.refused[known.reason]++;
     if (!known || isAnswering || !socket.writable) {
@@ -116,16 +128,33 @@ export class Http1Server {
     socket.end(`HTTP/1.1 ${known.answer}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
   }
 
-  /** Ends connections that take nothing of what waits for them. */
+  /** Ends connections that take nothing of what waits for them; sooner, when all together hold too much. */
   #watch(nowMs: number): void {
+    const { limits, stats } = this.#options;
+    const slow: { socket: Socket; bytes: number }[] = [];
+    let answerBytes = 0;
     for (const [socket, peer] of this.#peers) {
+      const bytes = peer.pending[0]?.response.writableLength ?? 0;
+      answerBytes += bytes;
       const taken = socket.bytesWritten - socket.writableLength;
       if (socket.writableLength === 0 || taken !== peer.taken) {
         peer.taken = taken;
         peer.takenMs = nowMs;
-      } else if (nowMs - peer.takenMs > this.#options.limits.requestTimeoutMs) {
+      } else if (nowMs - peer.takenMs > limits.requestTimeoutMs) {
         this.#cutOff(socket, 'unread_replies');
+      } else if (nowMs - peer.takenMs > SLOW_MS) {
+        slow.push({ socket, bytes });
       }
+    }
+    // Several of them count there.
+    stats.answerBytes += answerBytes - this.#answerBytes;
+    this.#answerBytes = answerBytes;
+    let excess = stats.heldBytes - limits.heldBytesMax;
+    slow.sort((a, b) => b.bytes - a.bytes);
+    for (const { socket, bytes } of slow) {
+      if (excess <= 0) return;
+      excess -= bytes;
+      this.#cutOff(socket, 'unread_replies');
     }
   }
 }

@@ -2,10 +2,10 @@
  * A gRPC server on one or more ports, each for HTTP/2 and HTTP/1.1: listening, who is connected, and the way out.
  * Everything it keeps for clients is bounded by its {@link Limits}.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Connection } from './connection.ts';
 import { Http1Server } from './http1.ts';
+import type { HttpHandler } from './http2-request.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { MethodTable } from './methods.ts';
 import { type Listen, Port } from './port.ts';
@@ -29,7 +29,12 @@ export interface ServerOptions {
    */
   waiting?: readonly string[];
   /** Answers what comes as HTTP/1.1. */
-  http1: (request: IncomingMessage, response: ServerResponse) => void;
+  http1: HttpHandler;
+  /**
+   * Answers what comes as HTTP/2 under TLS and is no gRPC: there, clients of HTTP choose that version by themselves.
+   * Without it such requests are refused, as they are in the clear.
+   */
+  http2?: HttpHandler | undefined;
   limits?: Partial<Limits>;
   /** Where it counts; connections that others count there too have their share of the limit. */
   stats?: ServerStats;
@@ -68,6 +73,7 @@ class Http2Server implements RpcServer {
   readonly #limits: Limits;
   readonly #log: RpcLog | undefined;
   readonly #http1: Http1Server;
+  readonly #http2: HttpHandler | undefined;
   readonly #listeners: Port[] = [];
   readonly #connections = new Set<Connection>();
   readonly #watch: NodeJS.Timeout;
@@ -75,7 +81,8 @@ class Http2Server implements RpcServer {
   #closeAtMs = Number.POSITIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
-  constructor({ methods, waiting, http1, limits, stats = new ServerStats(), log }: ServerOptions) {
+  constructor({ methods, waiting, http1, http2, limits, stats = new ServerStats(), log }: ServerOptions) {
+    this.#http2 = http2;
     this.#methods = new MethodTable(methods, waiting);
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.stats = stats;
@@ -125,6 +132,7 @@ class Http2Server implements RpcServer {
         if (this.#told++ >= TOLD_A_SECOND) return;
         this.#log?.warn({ peer, reason }, 'a connection was ended');
       },
+      http: 'encrypted' in socket ? this.#http2 : undefined,
     });
     this.#connections.add(connection);
     stats.connections++;
@@ -149,7 +157,7 @@ class Http2Server implements RpcServer {
     }
     this.stats.requestBytes = requestBytes;
     this.stats.queuedBytes = queuedBytes;
-    this.#relieve(requestBytes + queuedBytes + this.stats.replyBytes - this.#limits.heldBytesMax);
+    this.#relieve(this.stats.heldBytes - this.#limits.heldBytesMax);
   }
 
   /** Ends the connections that have made it hold the most for long, until `excessBytes` are gone. */

@@ -10,7 +10,7 @@ import { RpcError, STATUS } from './status.ts';
 /** Of what all clients may make the server hold, what one connection may: one part in so many. */
 const SHARES = 4;
 /** Calls that began so long ago and still hold something have a client that is slow. */
-const SLOW_MS = 10_000;
+export const SLOW_MS = 10_000;
 
 /** A call whose request came and has not begun. */
 export interface Postponed {
@@ -55,7 +55,7 @@ export class OpenCalls {
   get isFull(): boolean {
     const { heldBytesMax } = this.#limits;
     if (this.#replyBytes >= heldBytesMax / SHARES) return true;
-    return this.#replyBytes > 0 && this.#stats.replyBytes >= heldBytesMax;
+    return this.#replyBytes > 0 && this.#stats.heldBytes >= heldBytesMax;
   }
 
   /** Whether the client sends requests beyond its share without completing them. */

@@ -46,11 +46,18 @@ export class ServerStats {
   /** The same of calls whose messages come and go, and of unfinished requests with their headers: a second ago. */
   queuedBytes = 0;
   requestBytes = 0;
+  /** Of answers over HTTP/1.1, a second ago. */
+  answerBytes = 0;
   /** Calls whose client takes too little, a second ago. */
   stalledStreams = 0;
   /** Requests that wait until their client has taken replies. */
   postponed = 0;
   readonly refused = Object.fromEntries(REFUSALS.map((reason) => [reason, 0])) as Record<Refusal, number>;
+
+  /** What all clients together make the server hold. */
+  get heldBytes(): number {
+    return this.replyBytes + this.queuedBytes + this.requestBytes + this.answerBytes;
+  }
 
   /** Connections of clients, whatever they speak. */
   get clientConnections(): number {

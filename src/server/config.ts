@@ -33,6 +33,8 @@ export type Target =
       revision: number | undefined;
       /** Writes go to an overlay that is thrown away. */
       isScratch: boolean;
+      /** Everybody is root, whatever users there are. */
+      isAuthSkipped: boolean;
     };
 
 /** How a directory without a member begins. Ignored where there is one. */
@@ -63,6 +65,14 @@ export interface ClientLimits {
   requestTimeoutMs: number;
 }
 
+export interface AuthSettings {
+  /** `--auth-token`: `simple`, or `jwt,sign-method=…`. */
+  token: string;
+  /** Of a simple token that nobody uses. */
+  tokenTtlMs: number;
+  bcryptCost: number;
+}
+
 /** Absent and default values are resolved; sizes in bytes, times in milliseconds. URLs as `parseUrls` gives them. */
 export interface ServerConfig {
   target: Target;
@@ -78,6 +88,8 @@ export interface ServerConfig {
   peerUrls: readonly string[];
   hostWhitelist: readonly string[];
   corsOrigins: readonly string[];
+  /** Whether the API is there as JSON below `/v3/`. */
+  isGatewayEnabled: boolean;
 
   snapshotCount: number;
   /** Files kept; 0 keeps all. */
@@ -105,6 +117,7 @@ export interface ServerConfig {
   warningApplyMs: number;
   warningUnaryMs: number;
   isMetricsExtensive: boolean;
+  auth: AuthSettings;
   log: LogSettings;
   /** How long to wait for a lock that another process holds; 0 for ever. */
   lockTimeoutMs: number;
@@ -153,6 +166,7 @@ export function defaultConfig(): ServerConfig {
     peerUrls: [DEFAULT_PEER_URLS],
     hostWhitelist: ['*'],
     corsOrigins: ['*'],
+    isGatewayEnabled: true,
     snapshotCount: 10_000,
     snapshotsMax: 5,
     walsMax: 5,
@@ -179,6 +193,7 @@ export function defaultConfig(): ServerConfig {
     warningApplyMs: 100,
     warningUnaryMs: 300,
     isMetricsExtensive: false,
+    auth: { token: 'simple', tokenTtlMs: 300_000, bcryptCost: 10 },
     log: { level: 'info', format: 'json', outputs: ['stderr'] },
     lockTimeoutMs: 10_000,
     allowUnlocked: false,

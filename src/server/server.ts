@@ -5,10 +5,17 @@
 import { type RpcServer, startServer as startRpc } from '../rpc/http2-server.ts';
 import { deferred } from '../rpc/deferred.ts';
 import type { Limits } from '../rpc/limits.ts';
+import { MethodTable } from '../rpc/methods.ts';
 import type { Methods } from '../rpc/seam.ts';
 import { STREAM_PATHS, UNARY_PATHS, WAITING_PATHS } from './api-paths.ts';
+import { bcryptCostOf } from './auth/bcrypt.ts';
+import { Passwords } from './auth/passwords.ts';
+import { tokenProviderOf } from './auth/token-provider.ts';
+import type { TokenProvider } from './auth/tokens.ts';
+import { MONOTONIC_CLOCK } from './clock.ts';
 import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
 import { releaseOf } from './emulation.ts';
+import { Gateway } from './gateway/gateway.ts';
 import {
   http1Handler,
   type HttpHandler,
@@ -50,8 +57,13 @@ class Server implements RunningServer {
   readonly #stats = new Stats();
   readonly #calls = new CallStats();
   readonly #limits: Limits;
+  readonly #tokens: TokenProvider;
+  readonly #passwords = new Passwords();
   #served: Served | undefined;
   #services: Services | undefined;
+  #gateway: Gateway | undefined;
+  /** All methods as they are called, once it listens. */
+  #methods = new MethodTable([]);
   #rpc: RpcServer | undefined;
   readonly #listeners: HttpListener[] = [];
   /** Ends when all ports are open, or one cannot be. */
@@ -67,6 +79,12 @@ class Server implements RunningServer {
     this.#context = context;
     const { openFilesMax } = readProcess();
     this.#limits = limitsOf(config, { openFilesMax, log: context.log });
+    this.#tokens = tokenProviderOf({
+      authToken: config.auth.token,
+      simpleTtlMs: config.auth.tokenTtlMs,
+      clock: MONOTONIC_CLOCK,
+      log: context.log,
+    });
     this.done = new Promise((resolve, reject) => {
       this.#resolveDone = resolve;
       this.#rejectDone = reject;
@@ -136,6 +154,13 @@ class Server implements RunningServer {
       progressNotifyMs: config.watchProgressIntervalMs,
       electionMs: config.electionMs,
       isLeaseCheckpointed: config.isLeaseCheckpointed,
+      auth: {
+        tokens: this.#tokens,
+        passwords: this.#passwords,
+        bcryptCost: bcryptCostOf(config.auth.bcryptCost, this.#context.log),
+        isNamedByCertificate: false,
+        isSkipped: config.target.kind === 'mount' && config.target.isAuthSkipped,
+      },
       stats: this.#stats,
     });
     if (isTimed) this.#services.lessor.start();
@@ -144,6 +169,14 @@ class Server implements RunningServer {
       quotaBytes: config.quotaBytes,
       services: this.#services,
     });
+    if (config.isGatewayEnabled) {
+      this.#gateway = new Gateway({
+        methods: () => this.#methods,
+        emulated,
+        messageSizeMax: this.#limits.messageSizeMax,
+        log: this.#context.log,
+      });
+    }
     return { methods: this.#services.methods, http: this.#httpHandlers(view) };
   }
 
@@ -157,11 +190,15 @@ class Server implements RunningServer {
     const { log } = this.#context;
     const targets = config.listenClientUrls.map(listenTarget);
     for (const target of targets) await removeStaleSocket(target);
+    const methods = measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs });
+    this.#methods = new MethodTable(methods, WAITING_PATHS);
+    const isSplit = config.listenClientHttpUrls.length > 0;
     this.#rpc = await startRpc({
       listen: targets,
-      methods: measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs }),
+      methods,
       waiting: WAITING_PATHS,
-      http1: config.listenClientHttpUrls.length > 0 ? nothingHandler : http.client,
+      http1: isSplit ? nothingHandler : http.client,
+      http2: isSplit ? undefined : http.client,
       limits: this.#limits,
       stats: this.#stats.rpc,
       log,
@@ -204,6 +241,7 @@ class Server implements RunningServer {
       log: this.#context.log,
       hostWhitelist,
       corsOrigins,
+      gateway: this.#gateway?.answer.bind(this.#gateway),
     };
     return { client: http1Handler(options), metrics: metricsHandler(options) };
   }
@@ -233,10 +271,13 @@ class Server implements RunningServer {
       // What fails early still has ports to close.
       await this.#listening?.catch(() => {});
       if (this.#services) this.#services.health.isServing = false;
+      this.#gateway?.leave();
       await this.#closePorts(graceMs);
       await this.#opening;
       this.#services?.lessor.stop();
       await this.#served?.stop();
+      this.#tokens.close();
+      await this.#passwords.close();
       this.#resolveDone();
     } catch (error) {
       this.#rejectDone(error);

@@ -189,6 +189,31 @@ test('answers of 1 MB that nobody takes', { timeout: 120_000 }, async (t) => {
   await channel.close();
 });
 
+test('answers of 1 MB over the gateway that nobody takes', { timeout: 120_000 }, async (t) => {
+  const server = await underAttack(t, '--max-queued-bytes=67108864');
+  const channel = await withLargeValue(server);
+  const body = JSON.stringify({ key: Buffer.from('large').toString('base64') });
+  const head = `POST /v3/kv/range HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`;
+  await server.bears(
+    t,
+    async () => {
+      for (let i = 0; i < 60; i++) {
+        const deaf = server.dial();
+        deaf.socket.pause();
+        deaf.socket.write(`${head}${body}`.repeat(20));
+      }
+      await until(async () => (await heldAnswers(server)) > 64 * MB, 'they wait');
+      await until(async () => (await server.refused('unread_replies')) > 0, 'the slowest have to go', 30_000);
+      await until(async () => (await heldAnswers(server)) <= 64 * MB, 'there is room');
+    },
+    { growthMb: 700 },
+  );
+  await channel.close();
+});
+
+const heldAnswers = async (server: Attacked): Promise<number> =>
+  (await server.metrics()).get('etcdkit_queued_bytes{what="http_answers"}')!;
+
 test('a client that takes its answers late has all of them', async (t) => {
   const server = await underAttack(t, '--max-queued-bytes=16777216');
   const channel = await withLargeValue(server);

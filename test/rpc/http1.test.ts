@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { Http1Server } from '../../src/rpc/http1.ts';
+import { DEFAULT_LIMITS } from '../../src/rpc/limits.ts';
 import { ServerStats } from '../../src/rpc/stats.ts';
 import { until } from './server-under-test.ts';
 
@@ -19,7 +20,7 @@ async function listen(
 ): Promise<Under> {
   const stats = new ServerStats();
   const http1 = new Http1Server({
-    limits: { headerListSizeMax: 2048, handshakeTimeoutMs: 60_000, requestTimeoutMs },
+    limits: { ...DEFAULT_LIMITS, headerListSizeMax: 2048, requestTimeoutMs },
     stats,
     counted: 'http1',
     handler,
@@ -94,4 +95,20 @@ test('an error within a request whose answer has begun says nothing more', async
   await once(socket, 'close');
   assert.equal(stats.refused.malformed, 1);
   assert.doesNotMatch(heard, /400/);
+});
+
+test('requests that come at once are answered in turn', async (t) => {
+  const open: ServerResponse[] = [];
+  const { dial } = await listen(t, (_, response) => void open.push(response));
+  const socket = dial(GET.repeat(3));
+  let heard = '';
+  socket.on('data', (chunk: Buffer) => {
+    heard += chunk.toString();
+  });
+  for (let i = 0; i < 3; i++) {
+    await until(() => open.length === i + 1, 'its turn');
+    open[i]!.end(`answer ${i};`);
+  }
+  await until(() => heard.includes('answer 2;'), 'all are answered');
+  assert.equal(open.length, 3);
 });

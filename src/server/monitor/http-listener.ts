@@ -4,7 +4,7 @@ import { ToolError } from '../../errors.ts';
 import { Http1Server, type Http1Options } from '../../rpc/http1.ts';
 import { DEFAULT_LIMITS } from '../../rpc/limits.ts';
 import { ServerStats } from '../../rpc/stats.ts';
-import type { HttpHandler } from './http.ts';
+import type { HttpHandler } from './http-exchange.ts';
 import { listenTarget, removeStaleSocket } from '../listen-target.ts';
 
 export interface HttpListener {

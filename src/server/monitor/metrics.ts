@@ -334,6 +334,7 @@ function addClients(add: Adder, { stats: { rpc }, limits = DEFAULT_LIMITS }: Met
     [{ what: 'requests' }, rpc.requestBytes],
     [{ what: 'replies' }, rpc.replyBytes],
     [{ what: 'stream_messages' }, rpc.queuedBytes],
+    [{ what: 'http_answers' }, rpc.answerBytes],
   ]);
   add.counters('etcdkit_refused_total', 'What clients were refused, by the reason', ['reason'], () =>
     REFUSALS.map((reason) => [{ reason }, rpc.refused[reason]]),
