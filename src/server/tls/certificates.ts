@@ -108,14 +108,6 @@ function systemAuthorities(): string[] {
   return [...rootCertificates];
 }
 
-/** What TLS works with. */
-export interface TlsMaterial {
-  /** For `tls.createSecureContext`. */
-  options: SecureContextOptions;
-  /** SHA-256 fingerprints of the authorities of clients. */
-  authorities: ReadonlySet<string>;
-}
-
 /**
  * No tickets: who comes back shows its certificate again, and is held against the list of revoked ones. Clients never
  * renegotiate with Go either.
@@ -124,7 +116,7 @@ const SECURE_OPTIONS = constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTI
 const NODE_VERSIONS = { 'TLS1.2': 'TLSv1.2', 'TLS1.3': 'TLSv1.3' } as const;
 
 /** Throws `server.config` when a file is of no use. */
-function loadMaterial(info: TlsInfo, given: KeyPair | undefined): TlsMaterial {
+function loadMaterial(info: TlsInfo, given: KeyPair | undefined): SecureContextOptions {
   const { certFile, keyFile, trustedCaFile, cipherSuites, minVersion, maxVersion } = info;
   const { cert, key } = given ?? readKeyPair(certFile, keyFile);
   const trusted = trustedCaFile === '' ? undefined : readAuthorities(trustedCaFile);
@@ -149,7 +141,7 @@ function loadMaterial(info: TlsInfo, given: KeyPair | undefined): TlsMaterial {
       cause,
     );
   }
-  return { options, authorities: new Set(trusted?.map(({ fingerprint256 }) => fingerprint256)) };
+  return options;
 }
 
 /** What is in the files, followed as they change. */
@@ -160,7 +152,7 @@ export class Certificates {
   readonly #given: KeyPair | undefined;
   readonly #paths: readonly string[];
   #stamp: string;
-  #material: TlsMaterial;
+  #material: SecureContextOptions;
 
   /** Throws `server.config` when a file is of no use. */
   constructor(info: TlsInfo, log: Log, given?: KeyPair) {
@@ -177,8 +169,8 @@ export class Certificates {
     return this.#paths.map(stampOf).join(' ');
   }
 
-  /** For the next handshake; the same object until something has changed. */
-  current(): TlsMaterial {
+  /** For `tls.createSecureContext` at the next handshake; the same object until something has changed. */
+  current(): SecureContextOptions {
     const stamp = this.#stampNow();
     if (stamp === this.#stamp) return this.#material;
     this.#stamp = stamp;

@@ -4,6 +4,7 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import { lookup, reverse } from 'node:dns/promises';
+import { dnsNamesOf, hasAddresses, isForHost } from './names.ts';
 
 /** The look-ups that it takes; tests have their own. */
 export interface Resolver {
@@ -18,11 +19,6 @@ const SYSTEM: Resolver = {
   lookup: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
 };
 
-/** DNS names in a certificate, in its order. */
-export function dnsNamesOf({ subjectAltName = '' }: X509Certificate): string[] {
-  return [...subjectAltName.matchAll(/(?:^|, )DNS:("(?:[^"\\]|\\.)*"|[^,]*)/g)].map((match) => match[1]!);
-}
-
 /** What is wrong with the address; undefined when nothing is. */
 export async function addressRefusal(
   certificate: X509Certificate,
@@ -30,10 +26,10 @@ export async function addressRefusal(
   resolver = SYSTEM,
 ): Promise<string | undefined> {
   const names = dnsNamesOf(certificate);
-  const hasAddresses = /(?:^|, )IP Address:/.test(certificate.subjectAltName ?? '');
-  if (!hasAddresses && names.length === 0) return undefined;
+  const isAddressed = hasAddresses(certificate);
+  if (!isAddressed && names.length === 0) return undefined;
   const plain = address.replace(/^::ffff:(?=\d+\.)/, '');
-  if (hasAddresses && certificate.checkIP(plain) !== undefined) return undefined;
+  if (isAddressed && isForHost(certificate, plain)) return undefined;
   if (names.length > 0 && (await isAmong(plain, names, resolver))) return undefined;
   const known =
     names.length > 0 ? `any of DNSNames ${JSON.stringify(names)}` : 'an address in its certificate';

@@ -5,12 +5,19 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createSecureContext, createServer, type Server, type TLSSocket } from 'node:tls';
+import {
+  createSecureContext,
+  createServer,
+  type SecureContextOptions,
+  type Server,
+  type TLSSocket,
+} from 'node:tls';
 import { DEFAULT_LIMITS } from '../../rpc/limits.ts';
 import type { Deliver, HandshakeRefusal, HandshakeStats, SecureLayer } from '../../rpc/secure.ts';
 import type { Log } from '../log.ts';
-import type { Certificates, TlsMaterial } from './certificates.ts';
+import type { Certificates } from './certificates.ts';
 import { addressRefusal } from './client-address.ts';
+import { isForHost } from './names.ts';
 import type { Revocations } from './revocation.ts';
 import { isClientCertRequired, type TlsInfo } from './tls-info.ts';
 
@@ -41,7 +48,7 @@ export class TlsLayer implements SecureLayer {
   readonly #options: TlsLayerOptions;
   /** Never listens: connections are handed to it. */
   readonly #server: Server;
-  #material: TlsMaterial | undefined;
+  #material: SecureContextOptions | undefined;
   readonly #waiting = new WeakMap<object, Deliver>();
   #loggedMs = Number.NEGATIVE_INFINITY;
   #unlogged = 0;
@@ -69,9 +76,9 @@ export class TlsLayer implements SecureLayer {
     const material = this.#options.certificates.current();
     if (material === this.#material) return;
     this.#material = material;
-    this.#server.setSecureContext(material.options);
+    this.#server.setSecureContext(material);
     // `setSecureContext` passes over `allowPartialTrustChain`; without this name, Node would go on without it.
-    Object.assign(this.#server, { _sharedCreds: createSecureContext(material.options) });
+    Object.assign(this.#server, { _sharedCreds: createSecureContext(material) });
   }
 
   async #admit(socket: TLSSocket): Promise<void> {
@@ -79,7 +86,7 @@ export class TlsLayer implements SecureLayer {
     socket.on('error', () => socket.destroy());
     const { stats, info } = this.#options;
     const certificate = isClientCertRequired(info) ? socket.getPeerX509Certificate() : undefined;
-    const refusal = certificate && (await this.#judge(certificate, socket));
+    const refusal = certificate && (await this.#judgeSafely(certificate, socket));
     if (socket.destroyed) return;
     const deliver = this.#deliverOf(socket);
     if (refusal || !deliver) {
@@ -101,11 +108,20 @@ export class TlsLayer implements SecureLayer {
     return raw && this.#waiting.get(raw);
   }
 
+  /** Who cannot be judged is not let in. */
+  async #judgeSafely(certificate: X509Certificate, socket: TLSSocket): Promise<Refusal | undefined> {
+    try {
+      return await this.#judge(certificate, socket);
+    } catch (error) {
+      return { reason: 'certificate', text: (error as Error).message };
+    }
+  }
+
   /** What is wrong with a certificate whose chain is good. */
   async #judge(certificate: X509Certificate, socket: TLSSocket): Promise<Refusal | undefined> {
     const { info, revocations, isAddressChecked } = this.#options;
     const { allowedHostnames } = info;
-    if (allowedHostnames.length > 0 && !allowedHostnames.some((name) => isFor(certificate, name)))
+    if (allowedHostnames.length > 0 && !allowedHostnames.some((name) => isForHost(certificate, name)))
       return { reason: 'hostname', text: 'client certificate authentication failed' };
     if (isAddressChecked) {
       const text = await addressRefusal(certificate, socket.remoteAddress ?? '');
@@ -150,13 +166,6 @@ function chainOf(leaf: X509Certificate): X509Certificate[] {
     next = next.issuerCertificate;
   }
   return chain;
-}
-
-/** Whether a certificate is for a host, by its names and addresses alone. */
-function isFor(certificate: X509Certificate, host: string): boolean {
-  if (certificate.checkIP(host.replace(/^\[(.*)\]$/, '$1')) !== undefined) return true;
-  if (host === '' || host.startsWith('.')) return false;
-  return certificate.checkHost(host, { subject: 'never', partialWildcards: false }) !== undefined;
 }
 
 /** The common name in the certificate that a client has shown, the last one as in Go. Who signed it was checked. */
