@@ -250,7 +250,14 @@ test('an application protocol that nobody speaks is refused, and none is needed'
 /** HTTP/2 by hand, under TLS. */
 async function byHand(t: TestContext, port: number): Promise<RawClient> {
   const { cert, key } = good;
-  const socket = connectTls({ port, host: '127.0.0.1', ca: authority.cert, cert, key, ALPNProtocols: ['h2'] });
+  const socket = connectTls({
+    port,
+    host: '127.0.0.1',
+    ca: authority.cert,
+    cert,
+    key,
+    ALPNProtocols: ['h2'],
+  });
   t.after(() => socket.destroy());
   const client = new RawClient(port, socket);
   await once(socket, 'secureConnect');
