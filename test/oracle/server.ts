@@ -39,6 +39,8 @@ export interface StartOptions {
   timeoutMs?: number;
   /** Clients are served under TLS; whoever asks after its health shows this certificate, and trusts any. */
   secure?: { cert?: string; key?: string };
+  /** Where else clients are served. */
+  moreClientUrls?: readonly string[];
   /** Where its health is asked for, when that is not its client URL. */
   healthUrl?: string;
 }
@@ -209,7 +211,7 @@ function serverArguments(version: Version, options: StartOptions, ports: Ports):
   const args = [
     `--name=${name}`,
     `--data-dir=${options.dataDir}`,
-    `--listen-client-urls=${clientUrl}`,
+    `--listen-client-urls=${[clientUrl, ...(options.moreClientUrls ?? [])].join(',')}`,
     `--advertise-client-urls=${clientUrl}`,
     `--listen-peer-urls=${peerUrl}`,
     `--initial-advertise-peer-urls=${peerUrl}`,

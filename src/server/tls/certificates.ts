@@ -5,7 +5,7 @@
  * Differs from etcd: the authorities are read again too, and while files do not fit, as in the middle of a renewal, the
  * last ones that did go on being used; etcd fails handshakes meanwhile.
  */
-import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
+import { constants, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, rootCertificates, type SecureContextOptions } from 'node:tls';
 import { UsageError } from '../../errors.ts';
@@ -31,13 +31,10 @@ export function readKeyPair(certFile: string, keyFile: string): KeyPair {
     key: keyIn(readConfigured(keyFile)),
   };
   const leaf = parseCertificate(pair.cert);
-  let fits: boolean;
-  try {
-    fits = leaf.checkPrivateKey(createPrivateKey(pair.key));
-  } catch (cause) {
-    throw wrong(`tls: failed to parse private key: ${(cause as Error).message}`, cause);
-  }
-  if (!fits) throw wrong('tls: private key does not match public key');
+  const key = parseKey(pair.key);
+  if (key.asymmetricKeyType !== leaf.publicKey.asymmetricKeyType)
+    throw wrong('tls: private key type does not match public key type');
+  if (!leaf.checkPrivateKey(key)) throw wrong('tls: private key does not match public key');
   return pair;
 }
 
@@ -68,6 +65,14 @@ function keyIn(content: Buffer): string {
   throw wrong(
     `tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM blocks of the following types: [${types.join(' ')}]`,
   );
+}
+
+function parseKey(pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch (cause) {
+    throw wrong(`tls: failed to parse private key: ${(cause as Error).message}`, cause);
+  }
 }
 
 function parseCertificate(pem: string): X509Certificate {

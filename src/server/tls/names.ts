@@ -21,6 +21,8 @@ export function isForHost(certificate: X509Certificate, host: string): boolean {
   return dnsNamesOf(certificate).some((name) => {
     const pattern = name.toLowerCase().split('.');
     if (pattern.length !== labels.length) return false;
-    return pattern.every((label, i) => label === labels[i] || (i === 0 && label === '*' && pattern.length > 1));
+    return pattern.every(
+      (label, i) => label === labels[i] || (i === 0 && label === '*' && pattern.length > 1),
+    );
   });
 }
