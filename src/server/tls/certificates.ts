@@ -102,7 +102,8 @@ const SYSTEM_BUNDLES = [
 /** What stands for authorities where clients must be certified and none is named: those of the host. */
 function systemAuthorities(): string[] {
   const named = process.env['SSL_CERT_FILE'];
-  for (const path of named ? [named] : SYSTEM_BUNDLES) {
+  if (named) return readAuthorities(named).map(String);
+  for (const path of SYSTEM_BUNDLES) {
     try {
       const found = pemBlocks(readFileSync(path)).filter(({ type }) => type === 'CERTIFICATE');
       if (found.length > 0) return found.map(({ text }) => text);

@@ -26,6 +26,7 @@ const PROTOCOLS = ['h2', 'http/1.1'];
 /** Refusals are logged at most so often; those between are only counted. */
 const LOG_INTERVAL_MS = 1000;
 const CHAIN_LENGTH_MAX = 16;
+const REJECTED = 'rejected connection on client endpoint';
 
 export interface TlsLayerOptions {
   info: TlsInfo;
@@ -42,6 +43,8 @@ export interface TlsLayerOptions {
 interface Refusal {
   reason: HandshakeRefusal;
   text: string;
+  /** The client only went away, as probes of a port do. */
+  isGone?: boolean;
 }
 
 export class TlsLayer implements SecureLayer {
@@ -131,11 +134,15 @@ export class TlsLayer implements SecureLayer {
     return text === undefined ? undefined : { reason: 'revoked', text };
   }
 
-  #refuse(socket: TLSSocket, { reason, text }: Refusal): void {
+  #refuse(socket: TLSSocket, { reason, text, isGone = false }: Refusal): void {
     const { stats, log } = this.#options;
     stats.refused[reason]++;
     const address = socket.remoteAddress;
     socket.destroy();
+    if (isGone) {
+      log.debug({ 'remote-addr': address ?? '', error: text }, REJECTED);
+      return;
+    }
     const now = performance.now();
     if (now - this.#loggedMs < LOG_INTERVAL_MS) {
       this.#unlogged++;
@@ -144,17 +151,22 @@ export class TlsLayer implements SecureLayer {
     this.#loggedMs = now;
     const fields = { 'remote-addr': address ?? '', reason, error: text, unlogged: this.#unlogged };
     this.#unlogged = 0;
-    log.warn(fields, 'rejected connection on client endpoint');
+    log.warn(fields, REJECTED);
   }
 }
 
 function failureOf(error: Error & { code?: string; reason?: string }, socket: TLSSocket): Refusal {
-  // Node's types say it is an error; it is its code.
-  const { authorizationError } = socket as { authorizationError?: unknown };
-  if (authorizationError) return { reason: 'certificate', text: `tls: ${String(authorizationError)}` };
+  // Node's types say it is an error; it is the code of one.
+  const problem: unknown = socket.authorizationError;
+  if (problem)
+    return { reason: 'certificate', text: `tls: ${typeof problem === 'string' ? problem : 'refused'}` };
   if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return { reason: 'timeout', text: error.message };
   const isAbsent = error.code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE';
-  return { reason: isAbsent ? 'certificate' : 'handshake', text: error.reason ?? error.message };
+  return {
+    reason: isAbsent ? 'certificate' : 'handshake',
+    text: error.reason ?? error.message,
+    isGone: error.code === 'ECONNRESET',
+  };
 }
 
 /** The certificate and those between it and its authority. */
