@@ -1,4 +1,5 @@
 /** Files and clients for servers under TLS: an authority, who is certified by it, and what becomes of each. */
+import { X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type ConnectionOptions } from 'node:tls';
@@ -44,6 +45,8 @@ export interface TlsFiles {
   crl: string;
   pemCrl: string;
   emptyCrl: string;
+  /** Revokes the authority between `WHO.lower` and the one that is trusted. */
+  middleCrl: string;
   /** Pairs of clients. */
   client(who: Who): { certFile: string; keyFile: string } | undefined;
 }
@@ -65,6 +68,7 @@ export async function writeFiles(folder: string): Promise<TlsFiles> {
     ca: put('ca.crt', authority.cert),
     crl: put('revoked.crl', list),
     pemCrl: put('pem.crl', pem),
+    middleCrl: put('middle.crl', await authority.revoke([new X509Certificate(middle.cert).serialNumber])),
     emptyCrl: put('empty.crl', await authority.revoke([])),
     client: (who) => {
       const identity: Identity | undefined = WHO[who];

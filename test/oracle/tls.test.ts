@@ -86,6 +86,10 @@ const SETUPS: Record<string, Setup> = {
     flags: ({ ca, pemCrl }) => [`--trusted-ca-file=${ca}`, `--client-crl-file=${pemCrl}`],
     http: { good: 'refused' },
   },
+  'an authority in the chain is revoked': {
+    flags: ({ ca, middleCrl }) => [`--trusted-ca-file=${ca}`, `--client-crl-file=${middleCrl}`],
+    http: { lower: 'refused', good: 'answered' },
+  },
   'the list of revoked certificates is of nobody': {
     flags: ({ ca, emptyCrl }) => [`--trusted-ca-file=${ca}`, `--client-crl-file=${emptyCrl}`],
     http: { good: 'answered', revoked: 'answered' },
