@@ -180,9 +180,12 @@ function chainOf(leaf: X509Certificate): X509Certificate[] {
   return chain;
 }
 
-/** The common name in the certificate that a client has shown, the last one as in Go. Who signed it was checked. */
-function commonNameOf(socket: TLSSocket): string | undefined {
+/**
+ * The common name in the certificate that a client has shown, the last one as in Go; empty where there is none, which
+ * for etcd is a user's name too, though nobody's. Who signed it was checked.
+ */
+function commonNameOf(socket: TLSSocket): string {
   const name: unknown = socket.getPeerCertificate().subject?.CN;
   const last: unknown = Array.isArray(name) ? name.at(-1) : name;
-  return typeof last === 'string' && last !== '' ? last : undefined;
+  return typeof last === 'string' ? last : '';
 }
