@@ -45,6 +45,8 @@ interface ConnectionContext {
   limits: Limits;
   stats: ServerStats;
   log: RpcLog | undefined;
+  /** In the certificate of the client, if that makes it a user. */
+  commonName?: string | undefined;
   /** Answers what is no gRPC. */
   http?: HttpHandler | undefined;
 }
@@ -59,6 +61,7 @@ interface Probe {
 
 export class Connection implements CallHost {
   readonly peer: string;
+  readonly commonName: string | undefined;
   readonly limits: Limits;
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
@@ -81,7 +84,8 @@ export class Connection implements CallHost {
   #endedMs: number | undefined;
 
   constructor(socket: Socket, context: ConnectionContext) {
-    const { methods, limits, stats, log, http } = context;
+    const { methods, limits, stats, log, commonName, http } = context;
+    this.commonName = commonName;
     this.#http = http;
     this.limits = limits;
     this.stats = stats;
@@ -211,11 +215,12 @@ export class Connection implements CallHost {
     this.destroy();
   }
 
-  /** Whether the client takes too little. What Node does not show for a socket under TLS, open calls stand for. */
+  /** Whether the client takes too little. Should Node no longer show it, open calls stand for it. */
   #hasUnwritten(): boolean {
-    const { _handle: handle } = this.#socket as { _handle?: { writeQueueSize?: number } };
-    const isShown = !('encrypted' in this.#socket) && handle?.writeQueueSize !== undefined;
-    return isShown ? handle.writeQueueSize! > 0 : this.#openCalls > 0;
+    const { _handle: own } = this.#socket as { _handle?: SocketHandle };
+    // Under TLS, what waits is seen at the handle below.
+    const handle = 'encrypted' in this.#socket ? own?._parent : own;
+    return handle?.writeQueueSize === undefined ? this.#openCalls > 0 : handle.writeQueueSize > 0;
   }
 
   #begin(stream: ServerHttp2Stream, headers: Headers, rawHeaders: readonly string[]): void {
@@ -278,6 +283,12 @@ interface HttpRequest {
   stream: ServerHttp2Stream;
   headers: Headers;
   rawHeaders: readonly string[];
+}
+
+/** What is used of what Node does not show. */
+interface SocketHandle {
+  writeQueueSize?: number;
+  _parent?: SocketHandle;
 }
 
 /** As etcd tells calls from other requests on a port of both. */

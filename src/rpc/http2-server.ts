@@ -34,6 +34,8 @@ export interface ServerOptions {
    */
   http2?: HttpHandler | undefined;
   limits?: Partial<Limits>;
+  /** What it counts into; its own without it. */
+  stats?: ServerStats;
   log?: RpcLog;
 }
 
@@ -41,7 +43,7 @@ export interface RpcServer {
   /** The port of each listener, in the order they were given; 0 for Unix sockets. */
   readonly ports: readonly number[];
   readonly stats: ServerStats;
-  /** Serves a connection that was accepted elsewhere, such as one under TLS. */
+  /** Serves a connection that was accepted elsewhere, in the clear or under a TLS that is not this server's. */
   accept(socket: Socket): void;
   /**
    * Takes no more connections or calls, ends those that wait for something, and lets the others finish. What is left after `graceMs` is cut off, so that
@@ -64,7 +66,7 @@ export async function startServer(options: ServerOptions): Promise<RpcServer> {
 
 class Http2Server implements RpcServer {
   readonly ports: number[] = [];
-  readonly stats = new ServerStats();
+  readonly stats: ServerStats;
   readonly #methods: MethodTable;
   readonly #limits: Limits;
   readonly #log: RpcLog | undefined;
@@ -76,7 +78,8 @@ class Http2Server implements RpcServer {
   #closeAtMs = Number.POSITIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
-  constructor({ methods, waiting, http1, http2, limits, log }: ServerOptions) {
+  constructor({ methods, waiting, http1, http2, limits, stats, log }: ServerOptions) {
+    this.stats = stats ?? new ServerStats();
     this.#http2 = http2;
     this.#methods = new MethodTable(methods, waiting);
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
@@ -107,7 +110,7 @@ class Http2Server implements RpcServer {
 
   #addPort(): Port {
     const port = new Port({
-      http2: (socket) => this.#connect(socket),
+      http2: (socket, commonName) => this.#connect(socket, commonName),
       http1: this.#http1,
       isFull: () => this.#isFull(),
       refused: () => this.stats.refused++,
@@ -124,17 +127,18 @@ class Http2Server implements RpcServer {
   }
 
   accept(socket: Socket): void {
-    const [port = this.#addPort()] = this.#listeners;
+    const port = this.#listeners.find(({ isSecure }) => !isSecure) ?? this.#addPort();
     port.accept(socket);
   }
 
-  #connect(socket: Socket): void {
+  #connect(socket: Socket, commonName: string | undefined): void {
     const { stats } = this;
     const connection = new Connection(socket, {
       methods: this.#methods,
       limits: this.#limits,
       stats,
       log: this.#log,
+      commonName,
       http: 'encrypted' in socket ? this.#http2 : undefined,
     });
     this.#connections.add(connection);
