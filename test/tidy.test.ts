@@ -34,6 +34,7 @@ const OWNERS: Record<string, string> = {
   jose: 'server/auth/',
   bcryptjs: 'server/auth/',
   '@peculiar/x509': 'server/tls/',
+  'reflect-metadata': 'server/tls/',
 };
 
 /** Formats know none but themselves; all of them may use proto. */

@@ -52,6 +52,8 @@ interface ConnectionContext {
   log: RpcLog | undefined;
   /** Told that a connection was ended, and why. */
   onExpelled: (peer: string, reason: string) => void;
+  /** In the certificate of the client, if that makes it a user. */
+  commonName?: string | undefined;
   /** Answers what is no gRPC. */
   http?: HttpHandler | undefined;
 }
@@ -66,6 +68,7 @@ interface Probe {
 
 export class Connection implements CallHost {
   readonly peer: string;
+  readonly commonName: string | undefined;
   readonly limits: Limits;
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
@@ -94,7 +97,8 @@ export class Connection implements CallHost {
   #endedMs: number | undefined;
 
   constructor(socket: Socket, context: ConnectionContext) {
-    const { methods, limits, stats, log, onExpelled, http } = context;
+    const { methods, limits, stats, log, commonName, onExpelled, http } = context;
+    this.commonName = commonName;
     this.#http = http;
     this.limits = limits;
     this.stats = stats;
@@ -149,7 +153,7 @@ export class Connection implements CallHost {
   }
 
   /** What its calls held when they were last looked at. */
-  get held(): Pick<OpenCalls, 'requestBytes' | 'queuedBytes' | 'slowBytes'> {
+  get held(): Pick<OpenCalls, 'requestBytes' | 'queuedBytes' | 'slowBytes' | 'stalledStreams'> {
     return this.#calls;
   }
 
@@ -281,11 +285,12 @@ export class Connection implements CallHost {
     this.destroy();
   }
 
-  /** Whether the client takes too little. What Node does not show for a socket under TLS, open calls stand for. */
+  /** Whether the client takes too little. Should Node no longer show it, open calls stand for it. */
   #hasUnwritten(): boolean {
-    const { _handle: handle } = this.#socket as { _handle?: { writeQueueSize?: number } };
-    const isShown = !('encrypted' in this.#socket) && handle?.writeQueueSize !== undefined;
-    return isShown ? handle.writeQueueSize! > 0 : this.#openCalls > 0;
+    const { _handle: own } = this.#socket as { _handle?: SocketHandle };
+    // Under TLS, what waits is seen at the handle below.
+    const handle = 'encrypted' in this.#socket ? own?._parent : own;
+    return handle?.writeQueueSize === undefined ? this.#openCalls > 0 : handle.writeQueueSize > 0;
   }
 
   #begin(stream: ServerHttp2Stream, headers: Headers, rawHeaders: readonly string[]): void {
@@ -358,4 +363,10 @@ interface HttpRequest {
   stream: ServerHttp2Stream;
   headers: Headers;
   rawHeaders: readonly string[];
+}
+
+/** What is used of what Node does not show. */
+interface SocketHandle {
+  writeQueueSize?: number;
+  _parent?: SocketHandle;
 }

@@ -16,8 +16,6 @@ const PIPELINED_MAX = 64;
 export interface Http1Options {
   limits: Pick<Limits, 'headerListSizeMax' | 'handshakeTimeoutMs' | 'requestTimeoutMs' | 'heldBytesMax'>;
   stats: ServerStats;
-  /** Connections to ports for metrics alone are counted apart. */
-  counted: 'http1' | 'metricsConnections';
   handler: HttpHandler;
   /** Asked for each connection, which is closed when there is no room; without it, somebody else asks. */
   isFull?: () => boolean;
@@ -72,18 +70,18 @@ export class Http1Server {
   }
 
   #accept(socket: Socket): void {
-    const { stats, counted, isFull } = this.#options;
+    const { stats, isFull } = this.#options;
     if (isFull?.()) {
       stats.refused.connections++;
       socket.destroy();
       return;
     }
     this.#peers.set(socket, { isRejected: false, pending: [], taken: 0, takenMs: performance.now() });
-    stats[counted]++;
-    if (counted === 'http1') stats.http1Total++;
+    stats.http1++;
+    stats.http1Total++;
     socket.on('close', () => {
       this.#peers.delete(socket);
-      stats[counted]--;
+      stats.http1--;
     });
   }
 

@@ -45,7 +45,7 @@ export interface RpcServer {
   /** The port of each listener, in the order they were given; 0 for Unix sockets. */
   readonly ports: readonly number[];
   readonly stats: ServerStats;
-  /** Serves a connection that was accepted elsewhere, such as one under TLS. */
+  /** Serves a connection that was accepted elsewhere, in the clear or under a TLS that is not this server's. */
   accept(socket: Socket): void;
   /**
    * Takes no more connections or calls, ends those that wait for something, and lets the others finish. What is left after `graceMs` is cut off, so that
@@ -66,6 +66,8 @@ export async function startServer(options: ServerOptions): Promise<RpcServer> {
   return server;
 }
 
+type Held = Pick<ServerStats, 'requestBytes' | 'queuedBytes' | 'stalledStreams'>;
+
 class Http2Server implements RpcServer {
   readonly ports: number[] = [];
   readonly stats: ServerStats;
@@ -78,6 +80,8 @@ class Http2Server implements RpcServer {
   readonly #connections = new Set<Connection>();
   readonly #watch: NodeJS.Timeout;
   #told = 0;
+  /** When it was last looked at. */
+  #held: Held = { requestBytes: 0, queuedBytes: 0, stalledStreams: 0 };
   #closeAtMs = Number.POSITIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
@@ -87,7 +91,7 @@ class Http2Server implements RpcServer {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.stats = stats;
     this.#log = log;
-    this.#http1 = new Http1Server({ limits: this.#limits, stats, counted: 'http1', handler: http1 });
+    this.#http1 = new Http1Server({ limits: this.#limits, stats, handler: http1 });
     // It never listens itself, and without this it would not watch for slow requests.
     this.#http1.server.emit('listening');
     this.#watch = setInterval(() => this.#watchAll(), WATCH_INTERVAL_MS).unref();
@@ -102,7 +106,7 @@ class Http2Server implements RpcServer {
 
   #addPort(): Port {
     const port = new Port({
-      http2: (socket) => this.#connect(socket),
+      http2: (socket, commonName) => this.#connect(socket, commonName),
       http1: this.#http1.server,
       isFull: () => this.#isFull(),
       stats: this.stats,
@@ -117,11 +121,11 @@ class Http2Server implements RpcServer {
   }
 
   accept(socket: Socket): void {
-    const [port = this.#addPort()] = this.#listeners;
+    const port = this.#listeners.find(({ isSecure }) => !isSecure) ?? this.#addPort();
     port.accept(socket);
   }
 
-  #connect(socket: Socket): void {
+  #connect(socket: Socket, commonName: string | undefined): void {
     const { stats } = this;
     const connection = new Connection(socket, {
       methods: this.#methods,
@@ -132,6 +136,7 @@ class Http2Server implements RpcServer {
         if (this.#told++ >= TOLD_A_SECOND) return;
         this.#log?.warn({ peer, reason }, 'a connection was ended');
       },
+      commonName,
       http: 'encrypted' in socket ? this.#http2 : undefined,
     });
     this.#connections.add(connection);
@@ -147,17 +152,23 @@ class Http2Server implements RpcServer {
     const now = performance.now();
     for (const port of this.#listeners) port.watch(now);
     this.#told = 0;
-    this.stats.stalledStreams = 0;
-    let requestBytes = 0;
-    let queuedBytes = 0;
+    const found = { requestBytes: 0, queuedBytes: 0, stalledStreams: 0 };
     for (const connection of this.#connections) {
       connection.watch(now);
-      requestBytes += connection.held.requestBytes;
-      queuedBytes += connection.held.queuedBytes;
+      found.requestBytes += connection.held.requestBytes;
+      found.queuedBytes += connection.held.queuedBytes;
+      found.stalledStreams += connection.held.stalledStreams;
     }
-    this.stats.requestBytes = requestBytes;
-    this.stats.queuedBytes = queuedBytes;
+    this.#note(found);
     this.#relieve(this.stats.heldBytes - this.#limits.heldBytesMax);
+  }
+
+  /** Tells what it holds to the counts, where others may tell theirs. */
+  #note(found: Held): void {
+    this.stats.requestBytes += found.requestBytes - this.#held.requestBytes;
+    this.stats.queuedBytes += found.queuedBytes - this.#held.queuedBytes;
+    this.stats.stalledStreams += found.stalledStreams - this.#held.stalledStreams;
+    this.#held = found;
   }
 
   /** Ends the connections that have made it hold the most for long, until `excessBytes` are gone. */
@@ -195,5 +206,6 @@ class Http2Server implements RpcServer {
     this.#http1.end();
     for (const connection of this.#connections) connection.destroy();
     clearInterval(this.#watch);
+    this.#note({ requestBytes: 0, queuedBytes: 0, stalledStreams: 0 });
   }
 }

@@ -28,6 +28,7 @@ export class OpenCalls {
   requestBytes = 0;
   queuedBytes = 0;
   slowBytes = 0;
+  stalledStreams = 0;
 
   constructor(limits: Limits, stats: ServerStats) {
     this.#limits = limits;
@@ -91,11 +92,12 @@ export class OpenCalls {
     this.requestBytes = 0;
     this.queuedBytes = 0;
     this.slowBytes = 0;
+    this.stalledStreams = 0;
     for (const call of this.#calls) {
       const { requestBytes, queuedBytes } = call;
       this.requestBytes += requestBytes;
       this.queuedBytes += queuedBytes;
-      if (queuedBytes > queuedBytesMax) this.#stats.stalledStreams++;
+      if (queuedBytes > queuedBytesMax) this.stalledStreams++;
       if (nowMs - call.beganMs > SLOW_MS) this.slowBytes += requestBytes + queuedBytes + call.replyBytes;
       if (!call.isLate(nowMs, requestTimeoutMs)) continue;
       this.#stats.refused.request_timeout++;

@@ -1,4 +1,5 @@
 /** What a server has seen of its connections. */
+import { HandshakeStats } from './secure.ts';
 
 /** Why something of a client was refused, cut off, or its connection ended. */
 export const REFUSALS = [
@@ -33,10 +34,9 @@ export class ServerStats {
   /** HTTP/2 connections now, and ever. */
   connections = 0;
   connectionsTotal = 0;
-  /** HTTP/1.1 connections now, and ever; those to ports for metrics alone are beside them. */
+  /** HTTP/1.1 connections now, and ever. */
   http1 = 0;
   http1Total = 0;
-  metricsConnections = 0;
   /** Calls that are open now. */
   streams = 0;
   /** Calls that clients cancelled. */
@@ -53,6 +53,9 @@ export class ServerStats {
   /** Requests that wait until their client has taken replies. */
   postponed = 0;
   readonly refused = Object.fromEntries(REFUSALS.map((reason) => [reason, 0])) as Record<Refusal, number>;
+
+  /** Handshakes of TLS. */
+  readonly handshakes = new HandshakeStats();
 
   /** What all clients together make the server hold. */
   get heldBytes(): number {

@@ -2,11 +2,14 @@
  * A server from its configuration to its end: what it serves, the calls to it, the ports it listens on. It stops by
  * itself only after a failure that makes going on unsafe.
  */
+import { addressOf } from '../format/urls.ts';
 import { type RpcServer, startServer as startRpc } from '../rpc/http2-server.ts';
 import { deferred } from '../rpc/deferred.ts';
 import type { Limits } from '../rpc/limits.ts';
 import { MethodTable } from '../rpc/methods.ts';
 import type { Methods } from '../rpc/seam.ts';
+import type { SecureLayer } from '../rpc/secure.ts';
+import type { ServerStats } from '../rpc/stats.ts';
 import { STREAM_PATHS, UNARY_PATHS, WAITING_PATHS } from './api-paths.ts';
 import { bcryptCostOf } from './auth/bcrypt.ts';
 import { Passwords } from './auth/passwords.ts';
@@ -25,7 +28,7 @@ import {
 } from './monitor/http.ts';
 import { type HttpListener, listenHttp } from './monitor/http-listener.ts';
 import { limitsOf, METRICS_CONNECTIONS_MAX } from './limits.ts';
-import { listenTarget, removeStaleSocket } from './listen-target.ts';
+import { listenPlaces, removeStaleSocket } from './listen-target.ts';
 import { CallStats, measured } from './monitor/measure.ts';
 import { startMember } from './member.ts';
 import { createMetrics } from './monitor/metrics.ts';
@@ -36,6 +39,8 @@ import type { ServerView } from './monitor/server-view.ts';
 import { makeServices, type Services } from './services.ts';
 import { Stats } from './monitor/stats.ts';
 import { viewOf } from './monitor/view.ts';
+import { type ClientTls, openClientTls } from './tls/client-tls.ts';
+import { listenHttps } from './tls/https-listener.ts';
 
 /** See {@link StartServer}. */
 export const startServer: StartServer = async (config, context) => {
@@ -57,6 +62,8 @@ class Server implements RunningServer {
   readonly #stats = new Stats();
   readonly #calls = new CallStats();
   readonly #limits: Limits;
+  /** Of the listeners that speak it. */
+  #tls: ClientTls | undefined;
   readonly #tokens: TokenProvider;
   readonly #passwords = new Passwords();
   #served: Served | undefined;
@@ -102,6 +109,7 @@ class Server implements RunningServer {
       onFailure: (error: unknown) => this.#fail(error),
     };
     try {
+      this.#tls = await this.#openTls();
       if (target.kind === 'member') {
         const serving = this.#serve(await startMember({ ...options, target }, this.#context));
         await this.#listen(serving.methods, serving.http);
@@ -113,6 +121,20 @@ class Server implements RunningServer {
       await this.stop(0).catch(() => {});
       throw error;
     }
+  }
+
+  #openTls(): Promise<ClientTls | undefined> {
+    const { target, clientTls } = this.#config;
+    const { log, disk } = this.#context;
+    return openClientTls({
+      ...this.#config,
+      info: clientTls,
+      dataDir: target.kind === 'member' ? target.dataDir : undefined,
+      stats: this.#stats.rpc.handshakes,
+      handshakeTimeoutMs: this.#limits.handshakeTimeoutMs,
+      disk,
+      log,
+    });
   }
 
   async #listenFirst(opening: Promise<Served>): Promise<void> {
@@ -158,7 +180,7 @@ class Server implements RunningServer {
         tokens: this.#tokens,
         passwords: this.#passwords,
         bcryptCost: bcryptCostOf(config.auth.bcryptCost, this.#context.log),
-        isNamedByCertificate: false,
+        isNamedByCertificate: this.#config.clientTls.isClientCertAuth,
         isSkipped: config.target.kind === 'mount' && config.target.isAuthSkipped,
       },
       stats: this.#stats,
@@ -175,6 +197,7 @@ class Server implements RunningServer {
         emulated,
         messageSizeMax: this.#limits.messageSizeMax,
         log: this.#context.log,
+        refusesNames: () => config.clientTls.isClientCertAuth && core.applier.users.isEnabled,
       });
     }
     return { methods: this.#services.methods, http: this.#httpHandlers(view) };
@@ -188,13 +211,13 @@ class Server implements RunningServer {
   async #openPorts(services: readonly Methods[], http: HttpHandlers): Promise<void> {
     const config = this.#config;
     const { log } = this.#context;
-    const targets = config.listenClientUrls.map(listenTarget);
-    for (const target of targets) await removeStaleSocket(target);
+    const { places, indexes } = listenPlaces(config.listenClientUrls, this.#tls?.clients);
+    for (const place of places) await removeStaleSocket(place);
     const methods = measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs });
     this.#methods = new MethodTable(methods, WAITING_PATHS);
     const isSplit = config.listenClientHttpUrls.length > 0;
     this.#rpc = await startRpc({
-      listen: targets,
+      listen: places,
       methods,
       waiting: WAITING_PATHS,
       http1: isSplit ? nothingHandler : http.client,
@@ -205,24 +228,32 @@ class Server implements RunningServer {
     });
     await this.#listenHttp(http);
     const { ports } = this.#rpc;
-    this.urls = config.listenClientUrls.map((url, i) => withPort(url, ports[i]!));
+    this.urls = config.listenClientUrls.map((url, i) => withPort(url, ports[indexes[i]!]!));
   }
 
   /** Clients have one limit on all ports; whoever looks at metrics is let in beside them. */
   async #listenHttp(http: HttpHandlers): Promise<void> {
     const { listenClientHttpUrls, listenMetricsUrls } = this.#config;
-    const limits = this.#limits;
-    const stats = this.#stats.rpc;
-    for (const url of listenClientHttpUrls) {
-      const isFull = (): boolean => stats.clientConnections >= limits.connectionsMax;
-      const options = { limits, stats, counted: 'http1', isFull } as const;
-      this.#listeners.push(await listenHttp(url, http.client, options));
-    }
-    for (const url of listenMetricsUrls) {
-      const isFull = (): boolean => stats.metricsConnections >= METRICS_CONNECTIONS_MAX;
-      const options = { limits, stats, counted: 'metricsConnections', isFull } as const;
-      this.#listeners.push(await listenHttp(url, http.metrics, options));
-    }
+    const { rpc, metrics } = this.#stats;
+    const clients = { limits: this.#limits, stats: rpc, secure: this.#tls?.clients };
+    for (const url of listenClientHttpUrls) await this.#addListener(url, http.client, clients);
+    const limits = { ...this.#limits, connectionsMax: METRICS_CONNECTIONS_MAX };
+    const watchers = { limits, stats: metrics, secure: this.#tls?.metrics };
+    for (const url of listenMetricsUrls) await this.#addListener(url, http.metrics, watchers);
+  }
+
+  async #addListener(
+    url: string,
+    handler: HttpHandler,
+    { secure, ...options }: { limits: Limits; stats: ServerStats; secure: SecureLayer | undefined },
+  ): Promise<void> {
+    const { log } = this.#context;
+    const isUnder = secure !== undefined && addressOf(url).isSecure;
+    this.#listeners.push(
+      await (isUnder
+        ? listenHttps(url, handler, { ...options, secure, log })
+        : listenHttp(url, handler, options)),
+    );
   }
 
   #httpHandlers(view: ServerView): HttpHandlers {
@@ -230,6 +261,7 @@ class Server implements RunningServer {
     const metrics = createMetrics({
       stats: this.#stats,
       calls: this.#calls,
+      handshakes: this.#stats.rpc.handshakes,
       view,
       limits: this.#limits,
       isExtensive: isMetricsExtensive,

@@ -42,7 +42,8 @@ function caller(
   t: TestContext,
   server: Attacked,
 ): (path: string, headers?: Record<string, string>) => OpenCall {
-  const session = connectHttp2(server.endpoint);
+  // By default it would refuse answers while it has so much to send.
+  const session = connectHttp2(server.endpoint, { maxSessionMemory: 1000 });
   session.on('error', () => {});
   t.after(() => session.destroy());
   return (path, headers = {}) => {

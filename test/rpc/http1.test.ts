@@ -22,7 +22,6 @@ async function listen(
   const http1 = new Http1Server({
     limits: { ...DEFAULT_LIMITS, headerListSizeMax: 2048, requestTimeoutMs },
     stats,
-    counted: 'http1',
     handler,
     isFull: () => stats.http1 >= connectionsMax,
   });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Stream } from '../../src/rpc/seam.ts';
 import { RpcError, STATUS } from '../../src/rpc/status.ts';
+import { callFrame, encodeFrame, FLAG, FRAME, PREFACE, RawClient } from './raw-client.ts';
 import { serverUnderTest, text, until, words } from './server-under-test.ts';
 
 test('a server that closes ends calls that wait for something, and those that never said what they want, at once', async (t) => {
@@ -44,4 +45,26 @@ test('a server that closes resets a call that waits when its client takes nothin
   await under.server.close({ graceMs: 60_000 });
   assert.ok(performance.now() - began < 4000, `${performance.now() - began} ms`);
   stream.cancel();
+});
+
+test('a status is not lost when it has to wait behind what a client does not read', async (t) => {
+  const under = await serverUnderTest();
+  t.after(() => under.end());
+  const client = new RawClient(under.port);
+  t.after(() => client.socket.destroy());
+  const window = Buffer.from([0x7f, 0xff, 0, 0]);
+  const settings = encodeFrame(FRAME.settings, 0, 0, Buffer.from([0, 4, 0x7f, 0xff, 0xff, 0xff]));
+  client.write(PREFACE, settings, encodeFrame(FRAME.windowUpdate, 0, 0, window));
+  const size = Buffer.from(String(32 << 20));
+  const request = Buffer.concat([Buffer.from([0, 0, 0, 0, size.length]), size]);
+  client.socket.pause();
+  client.write(callFrame(1, '/test.Calls/Zeros'), encodeFrame(FRAME.data, FLAG.endStream, 1, request));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  // It does not end its side.
+  client.write(callFrame(3, '/test.Calls/Fail'), encodeFrame(FRAME.data, 0, 3, request));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  client.socket.resume();
+  const ofCall = (type: number): boolean => client.of(type).some(({ stream }) => stream === 3);
+  await until(() => ofCall(FRAME.resetStream), 'it is told that nobody listens');
+  assert.ok(ofCall(FRAME.headers), 'and before that, the status');
 });

@@ -16,6 +16,7 @@ import { flagText } from '../flags.ts';
 import { SERVE_FLAGS, type ServeFlag } from './flags.ts';
 import { limitsOf } from './limits.ts';
 import type { Note, Settings } from './settings.ts';
+import { tlsNotes, tlsOf } from './tls-settings.ts';
 
 export interface Surroundings {
   /** Address by which other hosts reach this one. */
@@ -37,6 +38,7 @@ export function configOf(
     ...storageOf(settings, notes),
     ...limitsOf(settings),
     target,
+    clientTls: tlsOf(settings),
     emulate: choiceOf(settings, 'emulate', EMULATED_VERSIONS),
     name: settings.text('name')!,
     hostWhitelist: settings.list('host-whitelist'),
@@ -52,6 +54,7 @@ export function configOf(
     allowUnlocked: settings.boolean('no-lock'),
   };
   checkConfig(config);
+  notes.push(...tlsNotes(config));
   if (config.name === DEFAULT_NAME && target.kind === 'member') {
     notes.push({
       level: 'warn',

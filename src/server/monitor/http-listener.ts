@@ -1,8 +1,8 @@
 /** A listener for HTTP/1.1 alone, as for `--listen-metrics-urls` and `--listen-client-http-urls`. */
 import type { AddressInfo } from 'node:net';
 import { ToolError } from '../../errors.ts';
-import { Http1Server, type Http1Options } from '../../rpc/http1.ts';
-import { DEFAULT_LIMITS } from '../../rpc/limits.ts';
+import { Http1Server } from '../../rpc/http1.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../rpc/limits.ts';
 import { ServerStats } from '../../rpc/stats.ts';
 import type { HttpHandler } from './http-exchange.ts';
 import { listenTarget, removeStaleSocket } from '../listen-target.ts';
@@ -18,12 +18,12 @@ export interface HttpListener {
 export async function listenHttp(
   url: string,
   handler: HttpHandler,
-  options: Partial<Omit<Http1Options, 'handler'>> = {},
+  { limits = DEFAULT_LIMITS, stats = new ServerStats() }: { limits?: Limits; stats?: ServerStats } = {},
 ): Promise<HttpListener> {
   const target = listenTarget(url);
   await removeStaleSocket(target);
-  const { limits = DEFAULT_LIMITS, stats = new ServerStats(), counted = 'http1', isFull } = options;
-  const http1 = new Http1Server({ limits, stats, counted, handler, ...(isFull ? { isFull } : {}) });
+  const isFull = (): boolean => stats.clientConnections >= limits.connectionsMax;
+  const http1 = new Http1Server({ limits, stats, handler, isFull });
   const { server } = http1;
   await new Promise<void>((resolve, reject) => {
     server.on('error', (cause) => {

@@ -6,6 +6,7 @@
 import { Counter, Gauge, Histogram as Exposed, Registry } from 'prom-client';
 import { formatId } from '../../format/ids.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../rpc/limits.ts';
+import type { HandshakeStats } from '../../rpc/secure.ts';
 import { REFUSALS } from '../../rpc/stats.ts';
 import { STATUS } from '../../rpc/status.ts';
 import type { Histogram } from './histogram.ts';
@@ -17,6 +18,8 @@ import type { Stats } from './stats.ts';
 export interface MetricsOptions {
   stats: Stats;
   calls: CallStats;
+  /** Of TLS; not shown without it. */
+  handshakes?: HandshakeStats;
   view: ServerView;
   /** Those in force. */
   limits?: Limits;
@@ -43,6 +46,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   addDisk(add, options);
   addCalls(add, options);
   addClients(add, options);
+  addHandshakes(add, options);
   addProcess(add);
   // Whoever asks while they are written gets the same: a flood of requests costs one text at a time.
   let writing: Promise<string> | undefined;
@@ -288,6 +292,15 @@ function addCalls(add: Adder, { calls, isExtensive }: MetricsOptions): void {
   );
 }
 
+/** Ours: etcd only logs what it turns away. */
+function addHandshakes(add: Adder, { handshakes }: MetricsOptions): void {
+  if (!handshakes) return;
+  add.counter('etcdkit_tls_handshakes_total', 'Clients let in by TLS', () => handshakes.completed);
+  add.counters('etcdkit_tls_refused_total', 'Clients turned away by TLS', ['reason'], () =>
+    Object.entries(handshakes.refused).map(([reason, count]) => [{ reason }, count]),
+  );
+}
+
 function methodLabels({ path, type }: MethodStats): Labels {
   const [, service = '', method = ''] = path.split('/');
   return { grpc_type: type, grpc_service: service, grpc_method: method };
@@ -311,12 +324,12 @@ const TIMEOUT_NAMES: Readonly<Record<string, keyof Limits>> = {
 };
 
 /** Names of our own: etcd does not show what its clients cost, save through the Go runtime. */
-function addClients(add: Adder, { stats: { rpc }, limits = DEFAULT_LIMITS }: MetricsOptions): void {
+function addClients(add: Adder, { stats: { rpc, metrics }, limits = DEFAULT_LIMITS }: MetricsOptions): void {
   add.gauges('etcdkit_connections', 'Connections that are open', ['protocol'], () => [
     [{ protocol: 'http2' }, rpc.connections],
     [{ protocol: 'http1' }, rpc.http1],
     [{ protocol: 'unknown' }, rpc.silent],
-    [{ protocol: 'metrics' }, rpc.metricsConnections],
+    [{ protocol: 'metrics' }, metrics.clientConnections],
   ]);
   add.counters('etcdkit_connections_accepted_total', 'Connections that said something', ['protocol'], () => [
     [{ protocol: 'http2' }, rpc.connectionsTotal],
@@ -337,7 +350,7 @@ function addClients(add: Adder, { stats: { rpc }, limits = DEFAULT_LIMITS }: Met
     [{ what: 'http_answers' }, rpc.answerBytes],
   ]);
   add.counters('etcdkit_refused_total', 'What clients were refused, by the reason', ['reason'], () =>
-    REFUSALS.map((reason) => [{ reason }, rpc.refused[reason]]),
+    REFUSALS.map((reason) => [{ reason }, rpc.refused[reason] + metrics.refused[reason]]),
   );
   add.gauges('etcdkit_limit', 'Limits in force, by the flags that set them', ['flag'], () =>
     Object.entries(LIMIT_NAMES).map(([flag, name]) => [{ flag }, Number(limits[name])]),

@@ -84,6 +84,7 @@ export class Stats {
   readonly leaseTtlSeconds = new Histogram(doublingBounds(1, 24));
   readonly disk = new DiskStats();
   readonly health = new HealthStats();
-  /** Connections, and what was refused. */
+  /** Connections of clients and what was refused them, and the same of the ports for metrics alone. */
   readonly rpc = new ServerStats();
+  readonly metrics = new ServerStats();
 }

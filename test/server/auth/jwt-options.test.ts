@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { UsageError } from '../../../src/errors.ts';
 import { JWT_ALGORITHMS, jwtOptionsOf } from '../../../src/server/auth/jwt-options.ts';
-import { selfSigned } from '../../support/certificate.ts';
+import { selfSigned } from '../../support/authority.ts';
 import { ED_PAIR, OTHER_RSA_PAIR, P256_PAIR, pairOf, pemOf, RSA_PAIR, SECRET } from './keys.ts';
+
+const CERTIFICATE = (await selfSigned()).cert;
 
 const INVALID = 'auth: invalid auth options';
 const MISSING = 'auth: missing key data';
@@ -91,13 +93,12 @@ test('private keys in every form that golang-jwt takes, whatever their label say
 });
 
 test('public keys in every form that golang-jwt takes', () => {
-  const certificate = selfSigned().cert;
   const forms: [string, string][] = [
     ['RS256', pem(RSA_PAIR.publicKey, 'spki')],
     ['RS256', pem(RSA_PAIR.publicKey, 'pkcs1')],
     ['RS256', withLabel(pem(RSA_PAIR.publicKey, 'spki'), 'ODD')],
     ['ES256', pem(P256_PAIR.publicKey, 'spki')],
-    ['ES256', certificate],
+    ['ES256', CERTIFICATE],
     ['EdDSA', pem(ED_PAIR.publicKey, 'spki')],
   ];
   for (const [algorithm, text] of forms)
@@ -140,10 +141,10 @@ test('what golang-jwt does not take as a public key', () => {
     ['RS256', pem(RSA_PAIR.privateKey, 'pkcs8')],
     ['PS256', pem(generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey, 'spki')],
     ['RS256', pem(P256_PAIR.publicKey, 'spki')],
-    ['RS256', selfSigned().cert],
+    ['RS256', CERTIFICATE],
     ['ES256', pem(P256_PAIR.privateKey, 'sec1')],
     ['EdDSA', pem(P256_PAIR.publicKey, 'spki')],
-    ['EdDSA', selfSigned().cert],
+    ['EdDSA', CERTIFICATE],
   ];
   for (const [algorithm, content] of wrong)
     assertRefused(
