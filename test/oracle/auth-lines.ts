@@ -1,0 +1,91 @@
+/**
+ * The lines of `authmatrix`: `who | what | answer`, the same on every run against the same kind of server, so that
+ * those of two servers can be laid side by side.
+ */
+import assert from 'node:assert/strict';
+import { runTool, succeeded } from './etcd.ts';
+import type { EtcdServer } from './etcd.ts';
+import { isOurs } from './subject.ts';
+
+const DIFFERENCES_SHOWN = 12;
+
+/** bcrypt's cheapest, since these tests log in a few thousand times. */
+export const CHEAP_LOGINS = '--bcrypt-cost=4';
+
+/** A line that is not the same on both servers. */
+export interface Difference {
+  /** `who | what`. */
+  cell: string;
+  real: string | undefined;
+  subject: string | undefined;
+}
+
+/** Answers of ours that are not etcd's on purpose: the cells, what ours says there, and why. */
+interface Purpose {
+  cell: RegExp;
+  subject: RegExp;
+  reason: string;
+}
+
+const ON_PURPOSE: readonly Purpose[] = [];
+
+/** What a server says to those who may not: in an answer, or as the reason why a watch ends. */
+const DENIAL =
+  /permission denied|user name is empty|user name not found|invalid auth token|revision of auth store is old|authentication failed/;
+
+/** How a part of `authmatrix` is run. */
+interface LinesOptions {
+  /** For the part that reads tokens. */
+  input?: string;
+  args?: readonly string[];
+  timeoutMs?: number;
+  /** Takes the lines there are where the run did not come to its end: root itself may be held up by a wrong gate. */
+  isEndOptional?: boolean;
+}
+
+/** What a part of `authmatrix` says of a server. */
+export async function authLines(
+  part: string,
+  server: EtcdServer,
+  options: LinesOptions = {},
+): Promise<string[]> {
+  const { input, args = [], timeoutMs = 150_000, isEndOptional = false } = options;
+  const all = [part, `--endpoint=${server.endpoint}`, `--limit=${timeoutMs - 10_000}ms`, ...args];
+  const running = runTool('3.6', 'authmatrix', all, { timeoutMs, ...(input === undefined ? {} : { input }) });
+  const { stdout } = await (isEndOptional ? running : succeeded(running));
+  return stdout.trimEnd().split('\n');
+}
+
+/** Whether a line tells of somebody who was refused. */
+export function isDenial(line: string): boolean {
+  return DENIAL.test(answerOf(line));
+}
+
+const cellOf = (line: string): string => line.split(' | ', 2).join(' | ');
+const answerOf = (line: string): string => line.slice(cellOf(line).length + 3);
+
+function isOnPurpose(cell: string, answer: string | undefined): boolean {
+  if (!isOurs || answer === undefined) return false;
+  return ON_PURPOSE.some((each) => each.cell.test(cell) && each.subject.test(answer));
+}
+
+/** Where two servers differ, and not on purpose. */
+export function differencesOf(real: readonly string[], subject: readonly string[]): Difference[] {
+  const answers = new Map(subject.map((line) => [cellOf(line), answerOf(line)]));
+  const found: Difference[] = [];
+  for (const line of real) {
+    const cell = cellOf(line);
+    const answer = answers.get(cell);
+    answers.delete(cell);
+    if (answer !== answerOf(line) && !isOnPurpose(cell, answer))
+      found.push({ cell, real: answerOf(line), subject: answer });
+  }
+  for (const [cell, answer] of answers) found.push({ cell, real: undefined, subject: answer });
+  return found;
+}
+
+/** Fails with the first few lines that differ. */
+export function assertSameLines(real: readonly string[], subject: readonly string[]): void {
+  const found = differencesOf(real, subject);
+  assert.deepEqual(found.slice(0, DIFFERENCES_SHOWN), [], `${found.length} of ${real.length} answers differ`);
+}
