@@ -72,7 +72,11 @@ if (stampOf(buildStamp) !== sources) {
   rmSync(fresh, { recursive: true, force: true });
   const { build } = await import('esbuild');
   await build({
-    entryPoints: { main: 'dist/src/cli/main.js', 'sha256-worker': 'dist/src/bytes/sha256-worker.js' },
+    entryPoints: {
+      main: 'dist/src/cli/main.js',
+      'sha256-worker': 'dist/src/bytes/sha256-worker.js',
+      'password-worker': 'dist/src/server/auth/password-worker.js',
+    },
     outdir: fresh,
     bundle: true,
     splitting: true,

@@ -120,7 +120,9 @@ export const CODES = {
   'server.config':
     'the configuration of the server contradicts itself, or asks for what one member cannot be',
   'server.cluster': 'the directory is that of a member of a larger cluster',
-  'server.auth': 'authentication is enabled, and this build cannot enforce it',
+  'server.auth': 'authentication is enabled, and cannot be enforced',
+  'server.password': 'a password that bcrypt does not take',
+  'server.token': 'no token can be made for a user who has logged in',
   'server.stopped': 'the server has stopped taking requests',
   'server.log': 'the log of the server could not be written',
 

@@ -3,7 +3,7 @@
  * here. A name means the same thing and takes the same kind of value wherever it occurs.
  */
 import { UsageError } from '../errors.ts';
-import { parseDuration } from './duration.ts';
+import { parseDuration } from '../bytes/duration.ts';
 import { SERVE_FLAGS, type ServeFlag } from './serve/flags.ts';
 
 interface FlagBase {

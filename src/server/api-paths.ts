@@ -1,5 +1,16 @@
 /** Paths of all methods that are served, by how they are called, and how long that may take. */
 
+const AUTH_METHODS = [
+  'Authenticate',
+  'AuthEnable',
+  'AuthDisable',
+  'AuthStatus',
+  ...['Add', 'Delete', 'Get', 'List', 'ChangePassword', 'GrantRole', 'RevokeRole'].map(
+    (name) => `User${name}`,
+  ),
+  ...['Add', 'Delete', 'Get', 'List', 'GrantPermission', 'RevokePermission'].map((name) => `Role${name}`),
+];
+
 export const UNARY_PATHS: readonly string[] = [
   ...['Range', 'Put', 'DeleteRange', 'Txn', 'Compact'].map((method) => `/etcdserverpb.KV/${method}`),
   ...['LeaseGrant', 'LeaseRevoke', 'LeaseTimeToLive', 'LeaseLeases'].map(
@@ -11,6 +22,7 @@ export const UNARY_PATHS: readonly string[] = [
   ...['Alarm', 'Status', 'Defragment', 'Hash', 'HashKV', 'MoveLeader', 'Downgrade'].map(
     (method) => `/etcdserverpb.Maintenance/${method}`,
   ),
+  ...AUTH_METHODS.map((method) => `/etcdserverpb.Auth/${method}`),
   ...['Lock', 'Unlock'].map((method) => `/v3lockpb.Lock/${method}`),
   ...['Campaign', 'Proclaim', 'Leader', 'Resign'].map((method) => `/v3electionpb.Election/${method}`),
   '/grpc.health.v1.Health/Check',

@@ -32,6 +32,8 @@ export type Target =
       revision: number | undefined;
       /** Writes go to an overlay that is thrown away. */
       isScratch: boolean;
+      /** Everybody is root, whatever users there are. */
+      isAuthSkipped: boolean;
     };
 
 /** How a directory without a member begins. Ignored where there is one. */
@@ -47,6 +49,14 @@ export interface LogSettings {
   format: 'json' | 'console';
   /** `stderr`, `stdout`, or paths of files that are appended to. */
   outputs: readonly string[];
+}
+
+export interface AuthSettings {
+  /** `--auth-token`: `simple`, or `jwt,sign-method=…`. */
+  token: string;
+  /** Of a simple token that nobody uses. */
+  tokenTtlMs: number;
+  bcryptCost: number;
 }
 
 /** Absent and default values are resolved; sizes in bytes, times in milliseconds. URLs as `parseUrls` gives them. */
@@ -89,6 +99,7 @@ export interface ServerConfig {
   warningApplyMs: number;
   warningUnaryMs: number;
   isMetricsExtensive: boolean;
+  auth: AuthSettings;
   log: LogSettings;
   /** How long to wait for a lock that another process holds; 0 for ever. */
   lockTimeoutMs: number;
@@ -155,6 +166,7 @@ export function defaultConfig(): ServerConfig {
     warningApplyMs: 100,
     warningUnaryMs: 300,
     isMetricsExtensive: false,
+    auth: { token: 'simple', tokenTtlMs: 300_000, bcryptCost: 10 },
     log: { level: 'info', format: 'json', outputs: ['stderr'] },
     lockTimeoutMs: 10_000,
     allowUnlocked: false,

@@ -19,6 +19,8 @@ export interface Identity {
 /** What became of a request, and the store's revision right after it. */
 export interface Applied extends Outcome {
   revision: number;
+  /** Of its entry. */
+  index: number;
   /** Of a compaction: resolves when nothing is left of it. */
   compacted?: Promise<void>;
 }
@@ -40,7 +42,7 @@ export interface Core {
   readonly log: Log;
   /** With the revision of the store, or the one given. */
   header(revision?: number): ResponseHeader;
-  /** Durable and applied when it resolves. Throws `RpcError` with etcd's status and text for a rejection. */
+  /** Durable and applied when it resolves; the header says who asks. Throws `RpcError` with etcd's status and text for a rejection. */
   propose(request: Input<InternalRaftRequest>): Promise<Applied>;
   /** The same for a change of the membership. */
   proposeChange(change: Input<ConfChange>): Promise<Applied>;

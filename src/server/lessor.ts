@@ -7,6 +7,7 @@
  * look after it judges no lease, so that what clients sent meanwhile is read first.
  */
 import type { LeaseCheckpointRequest } from '../format/proto/rpcpb.ts';
+import type { Signature } from '../store/apply/permissions.ts';
 import type { Leases } from '../store/apply/leases.ts';
 import type { Clock } from './clock.ts';
 import type { Core, Log } from './core.ts';
@@ -19,6 +20,8 @@ export type LeaseTable = Pick<Leases, 'list' | 'get' | 'onGrant' | 'onRevoke' | 
 export interface LessorOptions {
   leases: LeaseTable;
   propose: Core['propose'];
+  /** What its own revocations are signed with, so that no user's rights keep a lease alive. */
+  ownSignature?: () => Signature | undefined;
   clock: Clock;
   log: Log;
   /** Every lease gets so much more when the server starts: an election timeout. */
@@ -223,7 +226,7 @@ export class Lessor {
 
   async #revoke(id: bigint): Promise<void> {
     try {
-      await this.#options.propose({ leaseRevoke: { id } });
+      await this.#options.propose({ leaseRevoke: { id }, header: this.#options.ownSignature?.() });
       this.counts.expired++;
     } catch (error) {
       if (this.#state !== 'running' || !this.#options.leases.get(id)) return;

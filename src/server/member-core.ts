@@ -143,7 +143,7 @@ export class MemberCore implements Core {
   }
 
   /** Applies an entry, and begins what follows from it. */
-  #apply(entry: CommittedEntry): Omit<Applied, 'revision'> {
+  #apply(entry: CommittedEntry): Omit<Applied, 'revision' | 'index'> {
     const began = performance.now();
     const outcome = this.applier.apply(entry);
     const tookMs = performance.now() - began;

@@ -25,7 +25,7 @@ export interface EntryLog {
 
 /** What it needs of the state machine. */
 export interface EntrySink {
-  apply(entry: CommittedEntry): Omit<Applied, 'revision'>;
+  apply(entry: CommittedEntry): Omit<Applied, 'revision' | 'index'>;
   /** Of the store. */
   revisionNow(): number;
 }
@@ -114,7 +114,10 @@ export class Proposer {
 
   /** Resolves when the request is durable and applied; a rejection by the state machine is part of the outcome. */
   async propose(request: Input<InternalRaftRequest>): Promise<Applied> {
-    const data = internalRaftRequest.encode({ ...request, header: { id: this.#options.nextRequestId() } });
+    const data = internalRaftRequest.encode({
+      ...request,
+      header: { ...request.header, id: this.#options.nextRequestId() },
+    });
     if (data.length > this.#options.requestSizeMax)
       throw new RpcError(STATUS.invalidArgument, 'etcdserver: request is too large');
     return this.#enqueue(ENTRY_TYPE.normal, data);
@@ -249,7 +252,7 @@ export class Proposer {
       const outcome = sink.apply({ index, term, type, data });
       this.appliedIndex = index;
       this.#stats.pending--;
-      resolve({ ...outcome, revision: sink.revisionNow() });
+      resolve({ ...outcome, index, revision: sink.revisionNow() });
     } catch (error) {
       this.#stats.pending--;
       reject(error);

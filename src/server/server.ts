@@ -7,6 +7,11 @@ import { deferred } from '../rpc/deferred.ts';
 import { DEFAULT_LIMITS, type Limits } from '../rpc/limits.ts';
 import type { Methods } from '../rpc/seam.ts';
 import { STREAM_PATHS, UNARY_PATHS, WAITING_PATHS } from './api-paths.ts';
+import { bcryptCostOf } from './auth/bcrypt.ts';
+import { Passwords } from './auth/passwords.ts';
+import { tokenProviderOf } from './auth/token-provider.ts';
+import type { TokenProvider } from './auth/tokens.ts';
+import { MONOTONIC_CLOCK } from './clock.ts';
 import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
 import { releaseOf } from './emulation.ts';
 import {
@@ -47,6 +52,8 @@ class Server implements RunningServer {
   readonly #context: ServerContext;
   readonly #stats = new Stats();
   readonly #calls = new CallStats();
+  readonly #tokens: TokenProvider;
+  readonly #passwords = new Passwords();
   #served: Served | undefined;
   #services: Services | undefined;
   #rpc: RpcServer | undefined;
@@ -62,6 +69,12 @@ class Server implements RunningServer {
   constructor(config: ServerConfig, context: ServerContext) {
     this.#config = config;
     this.#context = context;
+    this.#tokens = tokenProviderOf({
+      authToken: config.auth.token,
+      simpleTtlMs: config.auth.tokenTtlMs,
+      clock: MONOTONIC_CLOCK,
+      log: context.log,
+    });
     this.done = new Promise((resolve, reject) => {
       this.#resolveDone = resolve;
       this.#rejectDone = reject;
@@ -131,6 +144,13 @@ class Server implements RunningServer {
       progressNotifyMs: config.watchProgressIntervalMs,
       electionMs: config.electionMs,
       isLeaseCheckpointed: config.isLeaseCheckpointed,
+      auth: {
+        tokens: this.#tokens,
+        passwords: this.#passwords,
+        bcryptCost: bcryptCostOf(config.auth.bcryptCost, this.#context.log),
+        isNamedByCertificate: false,
+        isSkipped: config.target.kind === 'mount' && config.target.isAuthSkipped,
+      },
       stats: this.#stats,
     });
     if (isTimed) this.#services.lessor.start();
@@ -214,6 +234,8 @@ class Server implements RunningServer {
       await this.#opening;
       this.#services?.lessor.stop();
       await this.#served?.stop();
+      this.#tokens.close();
+      await this.#passwords.close();
       this.#resolveDone();
     } catch (error) {
       this.#rejectDone(error);

@@ -4,7 +4,12 @@ import type { Methods } from '../rpc/seam.ts';
 import { WatchHub } from '../store/mvcc/watch.ts';
 import type { Version } from '../store/schema/buckets.ts';
 import { MONOTONIC_CLOCK } from './clock.ts';
+import { Access } from './auth/access.ts';
+import { guarded } from './auth/guards.ts';
+import type { Passwords } from './auth/passwords.ts';
+import type { TokenProvider } from './auth/tokens.ts';
 import type { Core } from './core.ts';
+import { authService } from './services/auth.ts';
 import { KeyFeed } from './services/key-feed.ts';
 import { Lessor } from './lessor.ts';
 import { admit } from './services/quota.ts';
@@ -18,6 +23,18 @@ import { maintenanceService } from './services/maintenance.ts';
 import { watchService } from './services/watch.ts';
 import type { Stats } from './monitor/stats.ts';
 
+/** How callers are told from each other. */
+export interface AuthOptions {
+  tokens: TokenProvider;
+  passwords: Pick<Passwords, 'hash' | 'matches'>;
+  /** Of new passwords. */
+  bcryptCost: number;
+  /** Whether a client's certificate says who it is. */
+  isNamedByCertificate: boolean;
+  /** Whether everybody is root in a mount of data with users. */
+  isSkipped: boolean;
+}
+
 export interface ServicesOptions {
   /** The etcd that the server stands for, and the version it says it is: `3.6`, `3.6.16`. */
   emulated: Version;
@@ -29,6 +46,7 @@ export interface ServicesOptions {
   progressNotifyMs: number;
   electionMs: number;
   isLeaseCheckpointed: boolean;
+  auth: AuthOptions;
   stats: Stats;
 }
 
@@ -42,6 +60,9 @@ export interface Services {
 
 export function makeServices(core: Core, options: ServicesOptions): Services {
   const { stats } = options;
+  const { tokens } = options.auth;
+  const access = new Access({ authority: core.applier, ...options.auth });
+  core.applier.users.onLogOut = (name) => (name === undefined ? tokens.clear() : tokens.invalidate(name));
   const hub = new WatchHub(core.keys, core.backend);
   const feed = new KeyFeed();
   core.keys.onRevision = (revision, changes) => {
@@ -51,6 +72,7 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
   const lessor = new Lessor({
     leases: core.applier.leases,
     propose: (request) => core.propose(request),
+    ownSignature: () => access.ownSignature(),
     clock: MONOTONIC_CLOCK,
     log: core.log,
     extensionMs: options.electionMs,
@@ -59,21 +81,24 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
   const health = new Health();
   const admitBytes = (bytes: number): Promise<void> | undefined => admit(core, options.quotaBytes, bytes);
   const methods = [
-    kvService(core, { txnOperationsMax: options.txnOperationsMax, admit: admitBytes }),
+    kvService(core, { access, txnOperationsMax: options.txnOperationsMax, admit: admitBytes }),
     watchService(core, {
+      access,
       hub,
       progressNotifyMs: options.progressNotifyMs,
       stats: stats.watch,
       fragmentBytes: options.requestSizeMax + REQUEST_OVERHEAD,
     }),
     leaseService(core, {
+      access,
       lessor,
       randomId,
       admit: admitBytes,
       onGrant: (ttl) => stats.leaseTtlSeconds.observe(ttl),
     }),
-    clusterService(core),
+    clusterService(core, { access }),
     maintenanceService(core, {
+      access,
       emulated: options.emulated,
       version: options.version,
       quotaBytes: options.quotaBytes,
@@ -82,10 +107,11 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
         health.isServing = !isRunning;
       },
     }),
-    lockService(core, { feed, randomId }),
-    electionService(core, { feed, randomId }),
+    lockService(core, { access, feed, randomId }),
+    electionService(core, { access, feed, randomId }),
     healthService(health),
-  ];
+    authService(core, { access, ...options.auth }),
+  ].map((service) => guarded(service, access));
   return { methods, hub, lessor, health };
 }
 

@@ -14,6 +14,7 @@ import { KeyValues } from './mvcc/key-values.ts';
 /** Whether they were answered or refused: they have no effect. */
 const QUESTIONS: readonly Outcome['what'][] = [
   'range',
+  'authenticate',
   'authStatus',
   'authUserGet',
   'authUserList',

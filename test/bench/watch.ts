@@ -2,6 +2,7 @@
  * What watching costs in the hub and the service, without disk and network: `node dist/test/bench/watch.js`. Streams
  * take everything and throw it away. Past revisions are made as they are read, which is most of what they cost.
  */
+import { OPEN_ACCESS } from '../server/open-access.ts';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { watchRequest } from '../../src/format/proto/watchpb.ts';
 import { watchService } from '../../src/server/services/watch.ts';
@@ -32,7 +33,7 @@ interface Shape {
 }
 
 async function open(store: EndlessStore, { streams, watchers, startRevision = 0n }: Shape): Promise<Drain[]> {
-  const handler = watchService(store).stream![PATH]!;
+  const handler = watchService(store, { access: OPEN_ACCESS }).stream![PATH]!;
   const opened = Array.from({ length: streams }, () => new Drain(PATH));
   for (const stream of opened) {
     void handler(stream).catch(() => {});

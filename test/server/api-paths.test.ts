@@ -1,4 +1,5 @@
 /** The table of paths is that of the services. */
+import { OPEN_AUTH } from './open-access.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { STREAM_PATHS, UNARY_PATHS } from '../../src/server/api-paths.ts';
@@ -16,6 +17,7 @@ test('every method that is served has its path here, and every path its method',
     progressNotifyMs: 1000,
     electionMs: 1000,
     isLeaseCheckpointed: false,
+    auth: OPEN_AUTH,
     stats: new Stats(),
   });
   const unary = methods.flatMap((one) => Object.keys(one.unary ?? {}));

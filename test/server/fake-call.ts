@@ -4,9 +4,16 @@ import type { Input, Message } from '../../src/format/proto/field.ts';
 import type { Methods, Stream } from '../../src/rpc/seam.ts';
 import { RpcError, STATUS } from '../../src/rpc/status.ts';
 
+/** What a client shows of itself. */
+interface Shown {
+  metadata?: Readonly<Record<string, string>>;
+  commonName?: string;
+}
+
 /** A client's side of one call. */
 export class FakeCall implements Stream {
-  readonly metadata: ReadonlyMap<string, string> = new Map();
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly commonName: string | undefined;
   readonly peer = '127.0.0.1:1';
   readonly path: string;
   /** Every message that the service sent. */
@@ -17,8 +24,10 @@ export class FakeCall implements Stream {
   readonly #queue: Array<Uint8Array | undefined> = [];
   #wake: () => void = () => {};
 
-  constructor(path = '') {
+  constructor(path = '', { metadata = {}, commonName }: Shown = {}) {
     this.path = path;
+    this.metadata = new Map(Object.entries(metadata));
+    this.commonName = commonName;
   }
 
   get signal(): AbortSignal {

@@ -35,7 +35,7 @@ class Bench {
         await this.gate;
         if (this.refusal) throw this.refusal;
         this.#apply(request);
-        return { what: 'leaseRevoke', revision: 1 };
+        return { what: 'leaseRevoke', index: 1, revision: 1 };
       },
       clock: this.clock,
       log: {
@@ -85,6 +85,16 @@ test('a lease is revoked when its time is over, and not before', async () => {
   await bench.clock.advance(700);
   assert.deepEqual(bench.revoked, [1n]);
   assert.equal(bench.lessor.standing(1n), undefined);
+});
+
+test('a revocation is signed, so that it is allowed whoever the keys belong to', async () => {
+  const signature = { username: 'root', authRevision: 7 };
+  const bench = new Bench({ ownSignature: () => signature });
+  bench.lessor.start();
+  bench.grant(1n, 5);
+  await bench.clock.advance(7000);
+  assert.deepEqual(bench.revoked, [1n]);
+  assert.deepEqual(bench.proposals[0]!.header, signature);
 });
 
 test('a start gives each lease what is left of it and an election timeout more', async () => {

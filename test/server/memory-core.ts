@@ -116,6 +116,6 @@ export class MemoryCore implements Core {
     await Promise.resolve();
     const outcome = this.applier.apply({ index: ++this.appliedIndex, term: this.term, type, data });
     if (outcome.rejection) throw rpcErrorOf(outcome.rejection);
-    return { ...outcome, revision: this.keys.revision };
+    return { ...outcome, index: this.appliedIndex, revision: this.keys.revision };
   }
 }

@@ -1,4 +1,5 @@
 /** All services but KV and Watch over one core in memory, and what their methods take and give. */
+import { OPEN_ACCESS } from './open-access.ts';
 import * as cluster from '../../src/format/proto/cluster-service.ts';
 import * as contest from '../../src/format/proto/concurrency-services.ts';
 import type { Message } from '../../src/format/proto/field.ts';
@@ -76,11 +77,11 @@ export class MemoryServices {
     let lastId = 1_000_000n;
     const randomId = (): bigint => ++lastId;
     const services = [
-      leaseService(core, { lessor, randomId, admit: async () => {} }),
-      clusterService(core),
-      maintenanceService(core, { emulated, version: emulated, quotaBytes: 2 ** 31 }),
-      lockService(core, { feed, randomId }),
-      electionService(core, { feed, randomId }),
+      leaseService(core, { access: OPEN_ACCESS, lessor, randomId, admit: async () => {} }),
+      clusterService(core, { access: OPEN_ACCESS }),
+      maintenanceService(core, { access: OPEN_ACCESS, emulated, version: emulated, quotaBytes: 2 ** 31 }),
+      lockService(core, { access: OPEN_ACCESS, feed, randomId }),
+      electionService(core, { access: OPEN_ACCESS, feed, randomId }),
     ];
     this.methods = {
       unary: Object.assign({}, ...services.map(({ unary }) => unary)),

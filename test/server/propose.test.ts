@@ -77,8 +77,8 @@ test('requests of one turn become one write, and are applied only once it is dur
   assert.deepEqual(applied, []);
   assert.equal(proposer.committedIndex, 10);
   log.syncs[0]!.end();
-  const answer = { what: 'leaseGrant', revision: 7 };
-  assert.deepEqual(await all, [answer, answer, answer]);
+  const answers = [11, 12, 13].map((index) => ({ what: 'leaseGrant', index, revision: 7 }));
+  assert.deepEqual(await all, answers);
   assert.deepEqual(applied, [11, 12, 13]);
   assert.equal(proposer.appliedIndex, 13);
 });

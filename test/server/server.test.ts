@@ -63,6 +63,7 @@ const mountOf = (path: string, revision?: number): ServerConfig['target'] => ({
   walDir: undefined,
   revision,
   isScratch: false,
+  isAuthSkipped: false,
 });
 
 async function channelTo(t: TestContext, { urls }: RunningServer): Promise<Channel> {
@@ -223,7 +224,7 @@ test('what no server could serve is refused before anybody listens', async (t) =
   lock.release();
 });
 
-test('a mount that turns out to be damaged, without the revision, or with users ends with the reason', async (t) => {
+test('a mount that turns out to be damaged, without the revision, or with users that cannot be read ends with the reason', async (t) => {
   const folder = scratch(t);
   const damaged = join(folder, 'damaged.db');
   const bytes = readFileSync(SNAPSHOT);
@@ -231,6 +232,7 @@ test('a mount that turns out to be damaged, without the revision, or with users 
   writeFileSync(damaged, bytes);
   const withAuth = copyFixture(folder, '3.6');
   await editRows(withAuth, 'auth', { authEnabled: Uint8Array.of(1) });
+  await editRows(withAuth, 'authUsers', { root: Uint8Array.of(0x0a, 0xff) });
   for (const [target, code] of [
     [mountOf(SNAPSHOT, 999), 'usage'],
     [mountOf(withAuth), 'server.auth'],

@@ -11,7 +11,7 @@ import {
   type Target,
 } from '../../server/config.ts';
 import { DEFAULT_CLUSTER, DEFAULT_NAME } from '../../store/cluster-plan.ts';
-import { parseDuration } from '../duration.ts';
+import { parseDuration } from '../../bytes/duration.ts';
 import { flagText } from '../flags.ts';
 import { SERVE_FLAGS, type ServeFlag } from './flags.ts';
 import type { Note, Settings } from './settings.ts';
@@ -43,6 +43,7 @@ export function configOf(
     warningApplyMs: settings.duration('warning-apply-duration')!,
     warningUnaryMs: settings.duration('warning-unary-request-duration')!,
     isMetricsExtensive: choiceOf(settings, 'metrics', ['basic', 'extensive']) === 'extensive',
+    auth: authOf(settings),
     isLeaseCheckpointed: readGates(settings, notes),
     log: logSettings(settings),
     lockTimeoutMs,
@@ -62,6 +63,14 @@ export function configOf(
 
 function wrong(settings: Settings, name: ServeFlag, why: string): UsageError {
   return new UsageError('usage', `${settings.origin(name)}: ${why}`);
+}
+
+function authOf(settings: Settings): ServerConfig['auth'] {
+  return {
+    token: settings.text('auth-token')!,
+    tokenTtlMs: settings.integer('auth-token-ttl') * 1000,
+    bcryptCost: settings.integer('bcrypt-cost'),
+  };
 }
 
 function choiceOf<const W extends string>(
@@ -84,8 +93,9 @@ function targetOf(settings: Settings, notes: Note[]): Target {
   const walDir = settings.text('wal-dir') || undefined;
   const revision = settings.integer('rev');
   const isScratch = settings.boolean('scratch');
+  const isAuthSkipped = settings.boolean('insecure-skip-auth');
   if (path === undefined) {
-    for (const name of ['rev', 'scratch'] as const)
+    for (const name of ['rev', 'scratch', 'insecure-skip-auth'] as const)
       if (settings.isGiven(name))
         throw wrong(settings, name, `goes with ${flagText('snapshot')}: a member is served as it is`);
     const given = settings.text('data-dir');
@@ -101,7 +111,14 @@ function targetOf(settings: Settings, notes: Note[]): Target {
   for (const name of ['data-dir', 'force-new-cluster', 'no-lock'] as const)
     if (settings.isGiven(name) && (name === 'data-dir' || settings.boolean(name)))
       throw wrong(settings, name, `goes without ${flagText('snapshot')}, which names what is served`);
-  return { kind: 'mount', path, walDir, revision: revision === 0 ? undefined : revision, isScratch };
+  return {
+    kind: 'mount',
+    path,
+    walDir,
+    revision: revision === 0 ? undefined : revision,
+    isScratch,
+    isAuthSkipped,
+  };
 }
 
 type Urls = Pick<

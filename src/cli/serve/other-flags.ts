@@ -7,7 +7,6 @@ import { alias, gate, idle, refused } from './flag-row.ts';
 const NO_PEERS = 'one member talks to no peers, so no peer port is opened';
 const NO_ELECTION = 'one member elects itself at once';
 const NO_COMPARISON = 'there is no other member to compare hashes with';
-const NO_AUTH = 'a directory in which authentication is enabled is not served';
 const NO_DISCOVERY_USE = 'this member is not found by discovery';
 const NO_HANDSHAKE = 'nothing is negotiated, since no TLS is spoken';
 const NO_PROXY = 'this server is no proxy';
@@ -41,8 +40,6 @@ export const OTHER_FLAGS = {
   'corrupt-check-time': idle('duration', NO_COMPARISON),
   'compact-hash-check-time': idle('duration', NO_COMPARISON),
   'downgrade-check-time': idle('duration', 'there is no other member whose version could differ'),
-  'bcrypt-cost': idle('integer', NO_AUTH),
-  'auth-token-ttl': idle('integer', NO_AUTH),
   'v2-deprecation': idle('text', NO_V2),
   'compaction-batch-limit': idle('integer', OWN_SLICES),
   'compaction-sleep-interval': idle('duration', OWN_SLICES),
@@ -79,10 +76,6 @@ export const OTHER_FLAGS = {
   'client-cert-allowed-hostname': refused('list', NO_TLS),
   'trusted-ca-file': refused('text', NO_TLS),
   'auto-tls': refused('boolean', NO_TLS),
-  'auth-token': refused('text', 'this server issues no tokens, so there are none of another kind', [
-    '',
-    'simple',
-  ]),
   'enable-grpc-gateway': refused('boolean', 'this server has no JSON gateway under /v3/; use a gRPC client'),
   'enable-pprof': refused(
     'boolean',

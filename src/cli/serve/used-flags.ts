@@ -6,6 +6,7 @@ const LISTEN = 'Listening';
 const CLUSTER = 'Clustering';
 const STORAGE = 'Storage';
 const LIMITS = 'Limits';
+const AUTH = 'Authentication';
 const LOGGING = 'Logging and monitoring';
 const MOUNT = 'A backup instead of a member';
 const UNSAFE = 'Unsafe';
@@ -126,6 +127,20 @@ export const USED_FLAGS = {
     default: '1000',
   }),
 
+  'auth-token': used(
+    AUTH,
+    'text',
+    'Kind of token: simple, or jwt,sign-method=METHOD,pub-key=FILE,priv-key=FILE,ttl=TIME',
+    { default: 'simple' },
+  ),
+  'auth-token-ttl': used(AUTH, 'integer', 'Seconds that a simple token lives when nobody uses it', {
+    min: 0,
+    default: '300',
+  }),
+  'bcrypt-cost': used(AUTH, 'integer', 'Cost of hashing a new password; each more doubles it', {
+    default: '10',
+  }),
+
   logger: used(LOGGING, 'text', 'There is only zap, whose lines are imitated', {
     words: ['zap'],
     default: 'zap',
@@ -152,6 +167,11 @@ export const USED_FLAGS = {
 
   snapshot: used(MOUNT, 'text', 'Serve this backup, database file or data directory, without writing to it'),
   rev: used(MOUNT, 'integer', 'Revision to serve; 0 is the newest', { min: 0, default: '0' }),
+  'insecure-skip-auth': used(
+    MOUNT,
+    'boolean',
+    'Ask nobody who they are, although the backup has users: everybody who can connect is root',
+  ),
   scratch: used(MOUNT, 'boolean', 'Accept writes, and throw them away at the end'),
 
   'force-new-cluster': used(UNSAFE, 'boolean', 'Make one member of a directory that several shared'),

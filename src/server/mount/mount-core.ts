@@ -61,7 +61,7 @@ export class MountCore implements Core {
 
   propose(request: Input<InternalRaftRequest>): Promise<Applied> {
     return this.#apply(ENTRY_TYPE.normal, () =>
-      internalRaftRequest.encode({ header: { id: 1n }, ...request }),
+      internalRaftRequest.encode({ ...request, header: { ...request.header, id: 1n } }),
     );
   }
 
@@ -85,7 +85,7 @@ export class MountCore implements Core {
     const index = ++this.appliedIndex;
     const outcome = this.applier.apply({ index, term: this.term, type, data });
     if (outcome.rejection) throw rpcErrorOf(outcome.rejection);
-    const applied = { ...outcome, revision: this.keys.revision };
+    const applied = { ...outcome, index, revision: this.keys.revision };
     if (!outcome.compaction) return applied;
     return { ...applied, compacted: this.#compactions.run(this.#gated(outcome.compaction)) };
   }

@@ -30,7 +30,7 @@ import { CommitCadence } from '../commits.ts';
 import { Compactions } from '../compactions.ts';
 import type { ServerConfig, ServerContext, Target } from '../config.ts';
 import type { Identity } from '../core.ts';
-import { authEnabled } from '../start/existing.ts';
+import { assertEnforceable } from '../auth/enforceable.ts';
 import type { Log } from '../log.ts';
 import type { Served } from '../served.ts';
 import type { Stats } from '../monitor/stats.ts';
@@ -101,7 +101,9 @@ async function mount(options: MountOptions, mountable: Mountable, context: Serve
     digest = startDigest(database);
     if (digest) void reportDigest(database, digest, log);
     const applier = new Applier(rows, keys, { hasTerm: rows.get('meta', TERM) !== undefined });
-    if (applier.users.isEnabled) throw authEnabled(target.path);
+    assertEnforceable(applier.users, target.path);
+    if (applier.users.isEnabled && target.isAuthSkipped)
+      log.warn({ path: target.path }, 'nobody is asked who they are: everybody who can connect is root');
     const isFileWhole = (): boolean => walDir === undefined && shown === last && scratch === undefined;
     const close = async (): Promise<void> => scratch?.close();
     const backend = new MountBackend({ disk: context.disk, database, rows, isFileWhole, close });

@@ -20,6 +20,7 @@ import { encodeMember, type Member } from '../../format/proto/member-json.ts';
 import { CONF_CHANGE_TYPE } from '../../format/proto/raftpb.ts';
 import type { Methods } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
+import type { Access } from '../auth/access.ts';
 import type { Core } from '../core.ts';
 import { etcdError, readOnlyError } from '../rpc-errors.ts';
 import { areMemberUrls } from './member-urls.ts';
@@ -27,7 +28,7 @@ import { unary } from './method.ts';
 
 const BLANK = { name: '', clientUrls: [], isLearner: false };
 
-export function clusterService(core: Core): Methods {
+export function clusterService(core: Core, { access }: { access: Access }): Methods {
   // No response of this service says at which revision it was made.
   const answer = (): { header: ResponseHeader; members: Member[] } => ({
     header: { ...core.header(), revision: 0 },
@@ -38,12 +39,17 @@ export function clusterService(core: Core): Methods {
     unary: {
       // All that was acknowledged is applied here, so a linearizable list is no other list.
       '/etcdserverpb.Cluster/MemberList': unary(memberListRequest, memberListResponse, answer),
-      '/etcdserverpb.Cluster/MemberAdd': unary(memberAddRequest, memberAddResponse, ({ peerUrls }) => {
-        if (!areMemberUrls(peerUrls)) throw etcdError('etcdserver: given member URLs are invalid');
-        if (membersOf(core).some((member) => member.peerUrls.some((url) => peerUrls.includes(url))))
-          throw etcdError('etcdserver: Peer URLs already exists');
-        throw core.isReadOnly ? readOnlyError() : handOver();
-      }),
+      '/etcdserverpb.Cluster/MemberAdd': unary(
+        memberAddRequest,
+        memberAddResponse,
+        async ({ peerUrls }, call) => {
+          if (!areMemberUrls(peerUrls)) throw etcdError('etcdserver: given member URLs are invalid');
+          (await access.callerOf(call)).requireRoot();
+          if (membersOf(core).some((member) => member.peerUrls.some((url) => peerUrls.includes(url))))
+            throw etcdError('etcdserver: Peer URLs already exists');
+          throw core.isReadOnly ? readOnlyError() : handOver();
+        },
+      ),
       '/etcdserverpb.Cluster/MemberRemove': unary(
         memberRemoveRequest,
         memberRemoveResponse,

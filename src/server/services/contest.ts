@@ -6,10 +6,18 @@ import { ascending, prefixEnd } from '../../bytes/order.ts';
 import type { Input } from '../../format/proto/field.ts';
 import type { ResponseHeader, TxnResponse } from '../../format/proto/kvpb.ts';
 import { type KeyValue, keyValue } from '../../format/proto/mvccpb.ts';
-import { COMPARE_RESULT, COMPARE_TARGET, type RequestOp, type TxnRequest } from '../../format/proto/rpcpb.ts';
+import {
+  COMPARE_RESULT,
+  COMPARE_TARGET,
+  type InternalRaftRequest,
+  type RequestOp,
+  type TxnRequest,
+} from '../../format/proto/rpcpb.ts';
+import type { Call } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
 import type { Head, KeyRange, Stored } from '../../store/mvcc/key-values.ts';
-import type { Core } from '../core.ts';
+import type { Access, Caller } from '../auth/access.ts';
+import type { Applied, Core } from '../core.ts';
 import type { KeyFeed } from './key-feed.ts';
 import { freshLeaseId } from './lease-ids.ts';
 import { rpcErrorOf } from '../rpc-errors.ts';
@@ -19,6 +27,7 @@ const SESSION_TTL = 60n;
 
 /** What locks and elections need. */
 export interface ContestOptions {
+  access: Access;
   feed: KeyFeed;
   /** 64 random bits. */
   randomId: () => bigint;
@@ -37,60 +46,52 @@ export interface Entered extends Stake {
   found: KeyValue | undefined;
 }
 
-export class Contest {
-  /** Keys of all contenders. */
-  readonly range: KeyRange & { end: Uint8Array };
-  readonly #core: Core;
-  readonly #feed: KeyFeed;
+/** A call, as what acts for its caller: who that is is asked at each step, since waiting takes long. */
+export class Acting {
+  readonly core: Core;
+  readonly signal: AbortSignal;
+  readonly #options: ContestOptions;
+  readonly #call: Call;
 
-  constructor(core: Core, feed: KeyFeed, name: Uint8Array) {
-    const key = Buffer.concat([name, Buffer.from('/')]);
-    this.range = { key, end: prefixEnd(key) };
-    this.#core = core;
-    this.#feed = feed;
+  constructor(core: Core, options: ContestOptions, call: Call) {
+    this.core = core;
+    this.signal = call.signal;
+    this.#options = options;
+    this.#call = call;
   }
 
-  /** Puts the key of a lease, unless it is there. */
-  async enter(lease: bigint, value: Uint8Array): Promise<Entered> {
-    const key = Buffer.concat([this.range.key, Buffer.from(lease.toString(16))]);
-    const { header, response } = await transact(this.#core, { key, createRevision: 0 }, [
-      { requestPut: { key, value, lease } },
-      { requestRange: { key } },
-    ]);
-    const bytes = response.responses[0]?.responseRange?.kvs[0];
-    const found = bytes && keyValue.decode(bytes);
-    return { key, header, found, createRevision: found?.createRevision ?? header.revision };
+  async caller(): Promise<Caller> {
+    return this.#options.access.callerOf(this.#call);
   }
 
-  /** Whose turn it is. */
-  first(): Stored | undefined {
-    const [head] = this.#heads();
-    return head && this.#core.keys.range({ key: Buffer.from(head.key, 'latin1'), end: undefined })[0];
+  async propose(request: Input<InternalRaftRequest>): Promise<Applied> {
+    return this.core.propose({ ...request, header: (await this.caller()).signature });
   }
 
-  /** Waits until all that came before are gone. Throws when the call is over before. */
-  async turnOf({ createRevision }: Stake, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const before = this.#heads().findLast((head) => head.createRevision < createRevision);
-      if (!before) return;
-      await this.#feed.deletionOf(Buffer.from(before.key, 'latin1'), signal);
-    }
+  /** The lease that a client brought, or a new one. */
+  async lease(given: bigint): Promise<bigint> {
+    if (given !== 0n) return given;
+    (await this.caller()).requireLogin();
+    const id = freshLeaseId(this.core.applier.leases, this.#options.randomId);
+    await this.propose({ leaseGrant: { id, ttl: SESSION_TTL } });
+    return id;
   }
 
-  /** The oldest first. */
-  #heads(): Head[] {
-    const byAge = (a: Head, b: Head): number =>
-      a.createRevision - b.createRevision || ascending(a.key, b.key);
-    return this.#core.keys.heads(this.range).sort(byAge);
+  /** Does one thing if a key was created at a revision (0: is not there), else the other if there is one. */
+  async transact(
+    { key, createRevision }: Stake,
+    [success, failure]: [success: Input<RequestOp>, failure?: Input<RequestOp>],
+  ): Promise<Transacted> {
+    const is = { result: COMPARE_RESULT.equal, target: COMPARE_TARGET.create };
+    const txn: Input<TxnRequest> = {
+      compare: [{ ...is, key, createRevision: BigInt(createRevision) }],
+      success: [success],
+      failure: failure ? [failure] : [],
+    };
+    const response = (await this.propose({ txn })).response as TxnResponse;
+    const { revision } = response.header ?? this.core.header();
+    return { response, header: { ...this.core.header(), revision } };
   }
-}
-
-/** The lease that a client brought, or a new one. */
-export async function leaseOf(core: Core, lease: bigint, { randomId }: ContestOptions): Promise<bigint> {
-  if (lease !== 0n) return lease;
-  const id = freshLeaseId(core.applier.leases, randomId);
-  await core.propose({ leaseGrant: { id, ttl: SESSION_TTL } });
-  return id;
 }
 
 interface Transacted {
@@ -99,21 +100,55 @@ interface Transacted {
   response: TxnResponse;
 }
 
-/** Does one thing if a key was created at a revision (0: is not there), else the other if there is one. */
-export async function transact(
-  core: Core,
-  { key, createRevision }: Stake,
-  [success, failure]: [success: Input<RequestOp>, failure?: Input<RequestOp>],
-): Promise<Transacted> {
-  const is = { result: COMPARE_RESULT.equal, target: COMPARE_TARGET.create };
-  const txn: Input<TxnRequest> = {
-    compare: [{ ...is, key, createRevision: BigInt(createRevision) }],
-    success: [success],
-    failure: failure ? [failure] : [],
-  };
-  const response = (await core.propose({ txn })).response as TxnResponse;
-  const { revision } = response.header ?? core.header();
-  return { response, header: { ...core.header(), revision } };
+export class Contest {
+  /** Keys of all contenders. */
+  readonly range: KeyRange & { end: Uint8Array };
+  readonly #acting: Acting;
+  readonly #feed: KeyFeed;
+
+  constructor(acting: Acting, feed: KeyFeed, name: Uint8Array) {
+    const key = Buffer.concat([name, Buffer.from('/')]);
+    this.range = { key, end: prefixEnd(key) };
+    this.#acting = acting;
+    this.#feed = feed;
+  }
+
+  /** Puts the key of a lease, unless it is there. */
+  async enter(lease: bigint, value: Uint8Array): Promise<Entered> {
+    const key = Buffer.concat([this.range.key, Buffer.from(lease.toString(16))]);
+    const { header, response } = await this.#acting.transact({ key, createRevision: 0 }, [
+      { requestPut: { key, value, lease } },
+      { requestRange: { key } },
+    ]);
+    const bytes = response.responses[0]?.responseRange?.kvs[0];
+    const found = bytes && keyValue.decode(bytes);
+    return { key, header, found, createRevision: found?.createRevision ?? header.revision };
+  }
+
+  /** Whose turn it is. Throws unless the caller may read all contenders. */
+  async first(): Promise<Stored | undefined> {
+    const [head] = await this.#heads();
+    return head && this.#acting.core.keys.range({ key: Buffer.from(head.key, 'latin1'), end: undefined })[0];
+  }
+
+  /** Waits until all that came before are gone. Throws when the call is over before. */
+  async turnOf({ createRevision }: Stake): Promise<void> {
+    const { signal } = this.#acting;
+    for (;;) {
+      const before = (await this.#heads()).findLast((head) => head.createRevision < createRevision);
+      if (!before) return;
+      await this.#feed.deletionOf(Buffer.from(before.key, 'latin1'), signal);
+    }
+  }
+
+  /** The oldest first. */
+  async #heads(): Promise<Head[]> {
+    const { key, end } = this.range;
+    (await this.#acting.caller()).checkRead({ key, rangeEnd: end });
+    const byAge = (a: Head, b: Head): number =>
+      a.createRevision - b.createRevision || ascending(a.key, b.key);
+    return this.#acting.core.keys.heads(this.range).sort(byAge);
+  }
 }
 
 /** etcd runs these services as a client of itself, and its client's errors lose their status on the way out. */

@@ -3,17 +3,18 @@ import * as messages from '../../format/proto/concurrency-services.ts';
 import type { Input } from '../../format/proto/field.ts';
 import type { ResponseHeader } from '../../format/proto/kvpb.ts';
 import type { Value } from '../../format/proto/message.ts';
-import type { Methods, Stream } from '../../rpc/seam.ts';
+import type { Call, Methods, Stream } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
-import { clientError, Contest, type ContestOptions, leaseOf, type Stake, transact } from './contest.ts';
+import { Acting, clientError, Contest, type ContestOptions, type Stake } from './contest.ts';
 import type { Core } from '../core.ts';
+import type { KeyFeed } from './key-feed.ts';
 import { Waker } from './waker.ts';
 import { sendWaiting, serverStream, unary } from './method.ts';
 
 const PATH = '/v3electionpb.Election/';
 
 export function electionService(core: Core, options: ContestOptions): Methods {
-  const election = new Election(core, options);
+  const election = (call: Call): Election => new Election(new Acting(core, options, call), options.feed);
   const {
     campaignRequest,
     campaignResponse,
@@ -26,19 +27,21 @@ export function electionService(core: Core, options: ContestOptions): Methods {
   } = messages;
   return {
     unary: {
-      [`${PATH}Campaign`]: unary(campaignRequest, campaignResponse, (request, { signal }) =>
-        asClient(election.campaign(request, signal)),
+      [`${PATH}Campaign`]: unary(campaignRequest, campaignResponse, (request, call) =>
+        asClient(election(call).campaign(request)),
       ),
-      [`${PATH}Proclaim`]: unary(proclaimRequest, proclaimResponse, ({ leader, value }) =>
-        asClient(election.proclaim(leader, value)),
+      [`${PATH}Proclaim`]: unary(proclaimRequest, proclaimResponse, ({ leader, value }, call) =>
+        asClient(election(call).proclaim(leader, value)),
       ),
-      [`${PATH}Leader`]: unary(leaderRequest, leaderResponse, ({ name }) => election.leader(name)),
-      [`${PATH}Resign`]: unary(resignRequest, resignResponse, ({ leader }) =>
-        asClient(election.resign(leader)),
+      [`${PATH}Leader`]: unary(leaderRequest, leaderResponse, ({ name }, call) =>
+        asClient(election(call).leader(name)),
+      ),
+      [`${PATH}Resign`]: unary(resignRequest, resignResponse, ({ leader }, call) =>
+        asClient(election(call).resign(leader)),
       ),
     },
     stream: {
-      [`${PATH}Observe`]: serverStream(leaderRequest, ({ name }, call) => election.observe(name, call)),
+      [`${PATH}Observe`]: serverStream(leaderRequest, ({ name }, call) => election(call).observe(name, call)),
     },
   };
 }
@@ -57,26 +60,28 @@ type CampaignAnswer = Input<Value<typeof messages.campaignResponse>>;
 type LeaderAnswer = Input<Value<typeof messages.leaderResponse>>;
 
 class Election {
+  readonly #acting: Acting;
   readonly #core: Core;
-  readonly #options: ContestOptions;
+  readonly #feed: KeyFeed;
 
-  constructor(core: Core, options: ContestOptions) {
-    this.#core = core;
-    this.#options = options;
+  constructor(acting: Acting, feed: KeyFeed) {
+    this.#acting = acting;
+    this.#core = acting.core;
+    this.#feed = feed;
   }
 
   #contest(name: Uint8Array): Contest {
-    return new Contest(this.#core, this.#options.feed, name);
+    return new Contest(this.#acting, this.#feed, name);
   }
 
   /** Resolves when it is elected. Whoever stops waiting leaves no key behind. */
-  async campaign({ name, lease, value }: CampaignRequest, signal: AbortSignal): Promise<CampaignAnswer> {
-    const own = await leaseOf(this.#core, lease, this.#options);
+  async campaign({ name, lease, value }: CampaignRequest): Promise<CampaignAnswer> {
+    const own = await this.#acting.lease(lease);
     const contest = this.#contest(name);
     const mine = await contest.enter(own, value);
     try {
       if (mine.found && Buffer.compare(mine.found.value, value) !== 0) await this.#put(mine, own, value);
-      await contest.turnOf(mine, signal);
+      await contest.turnOf(mine);
     } catch (error) {
       await this.#delete(mine).catch(() => {});
       throw error;
@@ -87,7 +92,7 @@ class Election {
 
   async proclaim(leader: LeaderKey | undefined, value: Uint8Array): Promise<{ header: ResponseHeader }> {
     const { key, rev, lease } = given(leader);
-    const own = await leaseOf(this.#core, lease, this.#options);
+    const own = await this.#acting.lease(lease);
     return this.#put({ key, createRevision: rev }, own, value);
   }
 
@@ -99,18 +104,18 @@ class Election {
   /** Throws when the key is another's by now. */
   async #put(stake: Stake, lease: bigint, value: Uint8Array): Promise<{ header: ResponseHeader }> {
     const put = { requestPut: { key: stake.key, value, lease } };
-    const { header, response } = await transact(this.#core, stake, [put]);
+    const { header, response } = await this.#acting.transact(stake, [put]);
     if (!response.succeeded) throw new RpcError(STATUS.unknown, 'election: not leader');
     return { header };
   }
 
   async #delete(stake: Stake): Promise<{ header: ResponseHeader }> {
-    const { header } = await transact(this.#core, stake, [{ requestDeleteRange: { key: stake.key } }]);
+    const { header } = await this.#acting.transact(stake, [{ requestDeleteRange: { key: stake.key } }]);
     return { header };
   }
 
-  leader(name: Uint8Array): LeaderAnswer {
-    const first = this.#contest(name).first();
+  async leader(name: Uint8Array): Promise<LeaderAnswer> {
+    const first = await this.#contest(name).first();
     if (!first) throw new RpcError(STATUS.unknown, 'election: no leader');
     return { header: this.#core.header(), kv: first.bytes };
   }
@@ -121,7 +126,7 @@ class Election {
     const waker = new Waker();
     call.signal.addEventListener('abort', () => waker.wake(), { once: true });
     while (!call.signal.aborted) {
-      const first = contest.first();
+      const first = await contest.first();
       if (first) await this.#observeLeader(first, call, waker);
       else await this.#candidate(contest, waker);
     }
@@ -129,7 +134,7 @@ class Election {
 
   /** Waits until somebody puts a key. */
   async #candidate(contest: Contest, waker: Waker): Promise<void> {
-    const stop = this.#options.feed.follow(contest.range, ({ isDelete }) => {
+    const stop = this.#feed.follow(contest.range, ({ isDelete }) => {
       if (!isDelete) waker.wake();
     });
     await waker.wait();
@@ -142,7 +147,7 @@ class Election {
     let isDeleted = false;
     let isTaken = true;
     const range = { key: Buffer.from(first.key, 'latin1'), end: undefined };
-    const stop = this.#options.feed.follow(range, ({ isDelete, bytes }, revision) => {
+    const stop = this.#feed.follow(range, ({ isDelete, bytes }, revision) => {
       isDeleted ||= isDelete;
       if (!isDeleted) {
         if (!isTaken) untold.length = 0;

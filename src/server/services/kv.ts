@@ -24,11 +24,13 @@ import type { Methods } from '../../rpc/seam.ts';
 import { costOf } from '../../store/apply/quota.ts';
 import { answerRange } from '../../store/apply/range.ts';
 import { applyTxn } from '../../store/apply/txn.ts';
+import type { Access } from '../auth/access.ts';
 import type { Core } from '../core.ts';
 import { checkDelete, checkPut, checkRange, checkTxn } from './kv-checks.ts';
 import { unary } from './method.ts';
 
 export interface KvOptions {
+  access: Access;
   /** Operations in one list of a transaction. */
   txnOperationsMax: number;
   /** Throws NOSPACE when so many bytes exceed the quota, after it has raised the alarm. */
@@ -37,32 +39,49 @@ export interface KvOptions {
 
 const SERVICE = '/etcdserverpb.KV';
 
-export function kvService(core: Core, { txnOperationsMax, admit }: KvOptions): Methods {
+export function kvService(core: Core, { access, txnOperationsMax, admit }: KvOptions): Methods {
   return {
     unary: {
-      [`${SERVICE}/Range`]: unary(rangeRequest, rangeResponse, (request) => {
+      [`${SERVICE}/Range`]: unary(rangeRequest, rangeResponse, (request, call) => {
         checkRange(request);
-        return { ...answerRange(core.keys, request), header: core.header() };
+        return access.as(call, (caller) => {
+          caller.checkRead(request);
+          const answer = { ...answerRange(core.keys, request), header: core.header() };
+          caller.requireCurrent();
+          return answer;
+        });
       }),
 
-      [`${SERVICE}/Put`]: unary(putRequest, putResponse, async (put) => {
+      [`${SERVICE}/Put`]: unary(putRequest, putResponse, async (put, call) => {
         checkPut(put);
         await admit(costOf({ put }));
-        const { response, revision } = await core.propose({ put });
+        const caller = await access.callerOf(call);
+        const { response, revision } = await core.propose({ put, header: caller.signature });
         return { ...(response as PutResponse), header: core.header(revision) };
       }),
 
-      [`${SERVICE}/DeleteRange`]: unary(deleteRangeRequest, deleteRangeResponse, async (deleteRange) => {
-        checkDelete(deleteRange);
-        const { response, revision } = await core.propose({ deleteRange });
-        return { ...(response as DeleteRangeResponse), header: core.header(revision) };
-      }),
+      [`${SERVICE}/DeleteRange`]: unary(
+        deleteRangeRequest,
+        deleteRangeResponse,
+        async (deleteRange, call) => {
+          checkDelete(deleteRange);
+          const caller = await access.callerOf(call);
+          const { response, revision } = await core.propose({ deleteRange, header: caller.signature });
+          return { ...(response as DeleteRangeResponse), header: core.header(revision) };
+        },
+      ),
 
-      [`${SERVICE}/Txn`]: unary(txnRequest, txnResponse, async (txn) => {
+      [`${SERVICE}/Txn`]: unary(txnRequest, txnResponse, async (txn, call) => {
         checkTxn(txn, txnOperationsMax);
-        if (isReadOnly(txn)) return { ...applyTxn(core.applier, txn), header: core.header() };
+        const caller = await access.callerOf(call);
+        if (isReadOnly(txn)) {
+          caller.check('txn', { txn });
+          const answer = { ...applyTxn(core.applier, txn), header: core.header() };
+          caller.requireCurrent();
+          return answer;
+        }
         await admit(costOf({ txn }));
-        const { response, revision } = await core.propose({ txn });
+        const { response, revision } = await core.propose({ txn, header: caller.signature });
         return { ...(response as TxnResponse), header: core.header(revision) };
       }),
 

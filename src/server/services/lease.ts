@@ -11,6 +11,7 @@ import {
 } from '../../format/proto/lease-service.ts';
 import { leaseGrantRequest, type LeaseGrantRequest, leaseRevokeRequest } from '../../format/proto/rpcpb.ts';
 import type { Methods } from '../../rpc/seam.ts';
+import type { Access } from '../auth/access.ts';
 import type { Core } from '../core.ts';
 import { freshLeaseId } from './lease-ids.ts';
 import type { Lessor } from '../lessor.ts';
@@ -21,6 +22,7 @@ const LEASE_BYTES = 64;
 const GONE = -1n;
 
 export interface LeaseServiceOptions {
+  access: Access;
   lessor: Lessor;
   /** 64 random bits, for leases whose id the server chooses. */
   randomId: () => bigint;
@@ -31,7 +33,7 @@ export interface LeaseServiceOptions {
 }
 
 export function leaseService(core: Core, options: LeaseServiceOptions): Methods {
-  const { lessor } = options;
+  const { access, lessor } = options;
   const keysOf = (id: bigint): Uint8Array[] =>
     core.applier.leases.keysOf(id).map((key) => Buffer.from(key, 'latin1'));
 
@@ -50,30 +52,41 @@ export function leaseService(core: Core, options: LeaseServiceOptions): Methods 
         const granted = await grant(request);
         return { header: core.header(), ...granted };
       }),
-      '/etcdserverpb.Lease/LeaseRevoke': unary(leaseRevokeRequest, leaseRevokeResponse, async ({ id }) => {
-        await core.propose({ leaseRevoke: { id } });
-        return { header: core.header() };
-      }),
+      '/etcdserverpb.Lease/LeaseRevoke': unary(
+        leaseRevokeRequest,
+        leaseRevokeResponse,
+        async ({ id }, call) => {
+          const caller = await access.callerOf(call);
+          await core.propose({ leaseRevoke: { id }, header: caller.signature });
+          return { header: core.header() };
+        },
+      ),
       '/etcdserverpb.Lease/LeaseTimeToLive': unary(
         leaseTimeToLiveRequest,
         leaseTimeToLiveResponse,
-        ({ id, keys }) => {
-          const header = core.header();
-          const standing = lessor.standing(id);
-          if (!standing) return { header, id, ttl: GONE };
-          return {
-            header,
-            id,
-            ttl: BigInt(standing.ttl),
-            grantedTtl: BigInt(standing.grantedTtl),
-            keys: keys ? keysOf(id) : [],
-          };
-        },
+        ({ id, keys }, call) =>
+          access.as(call, (caller) => {
+            if (keys) caller.checkLease('read', id);
+            const header = core.header();
+            const standing = lessor.standing(id);
+            if (!standing) return { header, id, ttl: GONE };
+            return {
+              header,
+              id,
+              ttl: BigInt(standing.ttl),
+              grantedTtl: BigInt(standing.grantedTtl),
+              keys: keys ? keysOf(id) : [],
+            };
+          }),
       ),
-      '/etcdserverpb.Lease/LeaseLeases': unary(leaseLeasesRequest, leaseLeasesResponse, () => ({
-        header: core.header(),
-        leases: lessor.inOrder().map((id) => ({ id })),
-      })),
+      '/etcdserverpb.Lease/LeaseLeases': unary(leaseLeasesRequest, leaseLeasesResponse, (_request, call) =>
+        access.as(call, (caller) => {
+          const ids = lessor.inOrder();
+          caller.requireLogin();
+          for (const id of ids) caller.checkLease('read', id);
+          return { header: core.header(), leases: ids.map((id) => ({ id })) };
+        }),
+      ),
     },
     stream: {
       '/etcdserverpb.Lease/LeaseKeepAlive': stream(async (call) => {
@@ -81,6 +94,7 @@ export function leaseService(core: Core, options: LeaseServiceOptions): Methods 
           const { id } = decodeRequest(leaseKeepAliveRequest, bytes);
           // The header says what was there before: a lease revoked at a revision must not seem alive at it.
           const header = core.header();
+          (await access.callerOf(call)).checkLease('write', id);
           const ttl = BigInt(await lessor.renew(id));
           await sendWaiting(call, leaseKeepAliveResponse.encode({ header, id, ttl }));
         }

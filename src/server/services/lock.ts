@@ -8,7 +8,7 @@ import {
 import type { ResponseHeader } from '../../format/proto/kvpb.ts';
 import type { Methods } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
-import { clientError, Contest, type ContestOptions, type Entered, leaseOf } from './contest.ts';
+import { Acting, clientError, Contest, type ContestOptions, type Entered } from './contest.ts';
 import type { Core } from '../core.ts';
 import { etcdError } from '../rpc-errors.ts';
 import { unary } from './method.ts';
@@ -18,25 +18,27 @@ const NOTHING = new Uint8Array();
 export function lockService(core: Core, options: ContestOptions): Methods {
   const lock = async (
     request: { name: Uint8Array; lease: bigint },
-    signal: AbortSignal,
+    acting: Acting,
   ): Promise<{ header: ResponseHeader; key: Uint8Array }> => {
-    const lease = await leaseOf(core, request.lease, options);
-    const contest = new Contest(core, options.feed, request.name);
+    const lease = await acting.lease(request.lease);
+    const contest = new Contest(acting, options.feed, request.name);
+    // In one transaction with what follows, etcd asks whose turn it is.
+    (await acting.caller()).checkRead({ key: contest.range.key, rangeEnd: contest.range.end });
     const mine = await contest.enter(lease, NOTHING);
-    const header = await waitAsOwner(core, contest, mine, signal);
+    const header = await waitAsOwner(acting, contest, mine);
     return { header, key: mine.key };
   };
 
   return {
     unary: {
-      '/v3lockpb.Lock/Lock': unary(lockRequest, lockResponse, (request, { signal }) =>
-        lock(request, signal).catch((error: unknown) => {
+      '/v3lockpb.Lock/Lock': unary(lockRequest, lockResponse, (request, call) =>
+        lock(request, new Acting(core, options, call)).catch((error: unknown) => {
           throw clientError(error);
         }),
       ),
-      '/v3lockpb.Lock/Unlock': unary(unlockRequest, unlockResponse, async ({ key }) => {
+      '/v3lockpb.Lock/Unlock': unary(unlockRequest, unlockResponse, async ({ key }, call) => {
         if (key.length === 0) throw clientError(etcdError('etcdserver: key is not provided'));
-        await core.propose({ deleteRange: { key } }).catch((error: unknown) => {
+        await new Acting(core, options, call).propose({ deleteRange: { key } }).catch((error: unknown) => {
           throw clientError(error);
         });
         return { header: core.header() };
@@ -46,17 +48,13 @@ export function lockService(core: Core, options: ContestOptions): Methods {
 }
 
 /** Gives the header of the moment from which the lock is held. Whoever stops waiting leaves no key behind. */
-async function waitAsOwner(
-  core: Core,
-  contest: Contest,
-  mine: Entered,
-  signal: AbortSignal,
-): Promise<ResponseHeader> {
-  if (contest.first()?.createRevision === mine.createRevision) return mine.header;
+async function waitAsOwner(acting: Acting, contest: Contest, mine: Entered): Promise<ResponseHeader> {
+  const { core } = acting;
+  if ((await contest.first())?.createRevision === mine.createRevision) return mine.header;
   try {
-    await contest.turnOf(mine, signal);
+    await contest.turnOf(mine);
   } catch (error) {
-    await core.propose({ deleteRange: { key: mine.key } }).catch(() => {});
+    await acting.propose({ deleteRange: { key: mine.key } }).catch(() => {});
     throw error;
   }
   // The lease may have run out while it waited.

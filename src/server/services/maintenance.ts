@@ -27,6 +27,7 @@ import type { DurableView } from '../../store/backend/backend.ts';
 import { hashDatabase } from '../../store/database-hash.ts';
 import { hashKv } from '../../store/mvcc/hash.ts';
 import type { Version } from '../../store/schema/buckets.ts';
+import type { Access } from '../auth/access.ts';
 import type { Core } from '../core.ts';
 import type { Histogram } from '../monitor/histogram.ts';
 import { etcdError, readOnlyError } from '../rpc-errors.ts';
@@ -37,6 +38,7 @@ import { unary } from './method.ts';
 import { snapshotHandler } from './snapshot.ts';
 
 export interface MaintenanceOptions {
+  access: Access;
   /** The etcd that the server stands for, and what it says its version is: `3.6`, `3.6.16`. */
   emulated: Version;
   version: string;
@@ -53,7 +55,10 @@ export function maintenanceService(core: Core, options: MaintenanceOptions): Met
   const isSince36 = options.emulated !== '3.5' && options.emulated !== '3.4';
   return {
     unary: {
-      '/etcdserverpb.Maintenance/Alarm': unary(alarmRequest, alarmResponse, async (request) => {
+      '/etcdserverpb.Maintenance/Alarm': unary(alarmRequest, alarmResponse, async (request, call) => {
+        const caller = await options.access.callerOf(call);
+        if (request.action === ALARM_ACTION.get) caller.requireLogin();
+        else caller.requireRoot();
         const alarms = await changeAlarms(core, request);
         return { header: core.header(), alarms };
       }),

@@ -17,12 +17,15 @@ import type { Stream } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
 import type { EventBatch } from '../../store/mvcc/event-batch.ts';
 import type { Subscriber, Watcher, WatchHub, WatchOptions } from '../../store/mvcc/watch.ts';
+import type { Access, Caller } from '../auth/access.ts';
 import type { WatchStats } from '../monitor/stats.ts';
+import { rpcErrorOf } from '../rpc-errors.ts';
 import type { WatchFrames } from './watch-frames.ts';
 import type { WatchClock } from './watch.ts';
 
 /** What all streams of the service have in common. */
 export interface WatchSessionOptions {
+  access: Access;
   hub: WatchHub;
   header: () => ResponseHeader;
   frames: WatchFrames;
@@ -91,7 +94,11 @@ export class WatchSession {
     while (!this.#isOver) {
       const request = await this.#stream.receive();
       if (request === undefined) break;
-      this.#take(watchRequest.decode(request));
+      const asked = watchRequest.decode(request);
+      // Whoever was allowed to watch goes on watching; a new watch needs a token that still counts.
+      if (asked.createRequest)
+        this.#create(asked.createRequest, await this.#options.access.callerOf(this.#stream));
+      else this.#take(asked);
       // Answers are queued whatever the client takes, so one that takes nothing is not listened to.
       while (this.#draining) await this.#draining;
     }
@@ -101,9 +108,8 @@ export class WatchSession {
     signal.throwIfAborted();
   }
 
-  #take({ createRequest, cancelRequest, progressRequest }: WatchRequest): void {
-    if (createRequest) this.#create(createRequest);
-    else if (cancelRequest) this.#cancel(cancelRequest.watchId);
+  #take({ cancelRequest, progressRequest }: WatchRequest): void {
+    if (cancelRequest) this.#cancel(cancelRequest.watchId);
     else if (progressRequest && this.#isCurrent()) this.#answer({ watchId: NO_WATCH_ID });
   }
 
@@ -112,8 +118,8 @@ export class WatchSession {
     return !this.#isFull && this.#subscriber.isCurrent();
   }
 
-  #create(request: WatchCreateRequest): void {
-    const cancelReason = this.#objection(request);
+  #create(request: WatchCreateRequest, caller: Caller): void {
+    const cancelReason = this.#objection(request, caller);
     if (cancelReason !== undefined) {
       this.#answer({ watchId: NO_WATCH_ID, created: true, canceled: true, cancelReason });
       return;
@@ -141,8 +147,11 @@ export class WatchSession {
   }
 
   /** Why there can be no such watch. */
-  #objection({ key, rangeEnd, startRevision, watchId }: WatchCreateRequest): string | undefined {
+  #objection(request: WatchCreateRequest, caller: Caller): string | undefined {
+    const { key, rangeEnd, startRevision, watchId } = request;
     if (startRevision < 0n) return COMPACTED;
+    const denial = denialOf(request, caller);
+    if (denial !== undefined) return denial;
     const hasEnd = rangeEnd.length > 0 && latin1(rangeEnd) !== FROM_KEY;
     if (hasEnd && nameOf(key) >= latin1(rangeEnd)) return RANGE_IS_EMPTY;
     return watchId !== 0n && this.#watches.has(watchId) ? DUPLICATE_ID : undefined;
@@ -230,6 +239,31 @@ interface Watch {
 }
 
 const FROM_KEY = '\0';
+
+/** A text that gRPC makes of a status, which clients match. */
+const statusText = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`;
+
+/** What a denied watch is told, by what is wrong with its caller; in all other cases that it is denied. */
+const DENIALS: Readonly<Record<string, string>> = {
+  'etcdserver: invalid auth token': 'Unauthenticated',
+  'etcdserver: revision of auth store is old': 'InvalidArgument',
+  'etcdserver: user name is empty': 'InvalidArgument',
+};
+
+function denialOf({ key, rangeEnd }: WatchCreateRequest, caller: Caller): string | undefined {
+  try {
+    const range = { key: key.length === 0 ? SMALLEST_KEY : key, rangeEnd };
+    caller.checkRead(range);
+    return undefined;
+  } catch (error) {
+    const { message } = rpcErrorOf(error);
+    const code = DENIALS[message];
+    if (code !== undefined) return statusText(code, message);
+    return statusText('PermissionDenied', 'etcdserver: permission denied');
+  }
+}
+
+const SMALLEST_KEY = Uint8Array.of(0);
 
 /** No key is the smallest one. */
 function nameOf(key: Uint8Array): string {

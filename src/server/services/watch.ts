@@ -2,6 +2,7 @@
  * The Watch service: watchers of one client multiplexed on a stream. Behaviour: etcd v3.6
  * server/etcdserver/api/v3rpc/watch.go.
  */
+import type { Access } from '../auth/access.ts';
 import type { ResponseHeader } from '../../format/proto/kvpb.ts';
 import type { Methods } from '../../rpc/seam.ts';
 import type { BackendView } from '../../store/backend/backend.ts';
@@ -20,6 +21,7 @@ export interface WatchCore {
 }
 
 export interface WatchServiceOptions {
+  access: Access;
   /** Told of changes by somebody else; without it one is made, which `keys` tell. */
   hub?: WatchHub;
   /** How long a watcher that asked for it hears nothing. */
@@ -52,9 +54,10 @@ const systemClock: WatchClock = {
 };
 
 /** Serves watches of the keys in `core`. */
-export function watchService(core: WatchCore, options: WatchServiceOptions = {}): Methods {
+export function watchService(core: WatchCore, options: WatchServiceOptions): Methods {
   const hub = options.hub ?? attachedHub(core);
   const shared = {
+    access: options.access,
     header: () => core.header(),
     hub,
     frames: new WatchFrames(() => core.header(), options.fragmentBytes ?? FRAGMENT_BYTES),

@@ -4,7 +4,7 @@
  * etcd v3.6 server/etcdserver/bootstrap.go, raft.go; which entries count: `store/replay.ts`.
  */
 import type { Disk } from '../../bytes/disk.ts';
-import { CorruptError, RefusedError, UnsupportedError, UsageError } from '../../errors.ts';
+import { CorruptError, UnsupportedError, UsageError } from '../../errors.ts';
 import { ClusterLog } from '../../store/cluster-log.ts';
 import { Applier } from '../../store/apply/applier.ts';
 import { Users } from '../../store/apply/users.ts';
@@ -14,6 +14,7 @@ import { compareVersions, knownVersion, type Version, VERSIONS } from '../../sto
 import { parseVersion } from '../../store/schema/migrate.ts';
 import { schemaVersionOf } from '../../store/schema/state.ts';
 import { isNewer } from '../../store/upgrade.ts';
+import { assertEnforceable } from '../auth/enforceable.ts';
 import { repairLog } from './log-repair.ts';
 import type { MemberFiles } from './member-files.ts';
 import type { OpenMemberOptions, StartedMember } from './member-options.ts';
@@ -25,9 +26,8 @@ import { RequestIds } from './request-ids.ts';
 
 const NEWEST = parseVersion(VERSIONS.at(-1)!)!;
 
-/** Throws `server.auth`, `log.start` or a version that is not known; the directory is as it was then. */
+/** Throws `log.start` or a version that is not known; the directory is as it was then. */
 export function assertUsable({ schema, tail, paths }: MemberFiles): void {
-  if (schema?.isAuthEnabled) throw authEnabled(paths.dataDir);
   const applied = schema?.consistentIndex ?? 0;
   if (applied > tail.lastIndex) {
     throw new CorruptError(
@@ -50,14 +50,6 @@ export function assertUsable({ schema, tail, paths }: MemberFiles): void {
       },
     );
   }
-}
-
-export function authEnabled(dataDir: string): RefusedError {
-  return new RefusedError(
-    'server.auth',
-    `authentication is enabled in ${dataDir}, and this server cannot enforce it yet: everybody could read and write everything`,
-    { hint: 'start etcd on it, or disable authentication there first: etcdctl auth disable' },
-  );
 }
 
 /** The newest version that left a mark. Undefined for a database to which nothing was applied yet, or none. */
@@ -119,7 +111,7 @@ export async function startExistingMember(
   });
   const last = isForcedNew ? tail.committed : tail.lastIndex;
   await tail.visit({ after: tail.from, upTo: last }, (entry, at) => void applier.apply(entry, at));
-  if (new Users(backend).isEnabled) throw authEnabled(paths.dataDir);
+  assertEnforceable(new Users(backend), paths.dataDir);
 
   if (files.cut) await repairLog(files.cut, { disk, pacer, log: messages });
   const log = openLog(files, version, options);

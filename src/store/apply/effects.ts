@@ -64,6 +64,7 @@ function onUsers({ users }: State): Effects {
     authEnable: () => users.enable(),
     authDisable: () => users.disable(),
     authStatus: () => ({ response: { enabled: users.isEnabled, authRevision: users.revision } }),
+    authenticate: ({ authenticate }) => users.checkLogin(authenticate!.name),
     authUserAdd: ({ authUserAdd }) => users.addUser(authUserAdd!),
     authUserDelete: ({ authUserDelete }) => users.deleteUser(authUserDelete!.name),
     authUserGet: ({ authUserGet }) => ({ response: { roles: users.rolesOf(authUserGet!.name) } }),

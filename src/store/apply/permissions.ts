@@ -1,22 +1,34 @@
-/** Whether the user a request is from may do it, while authentication is enabled. etcd v3.6 server/etcdserver/apply/apply_auth.go. */
-import { compareBytes } from '../../bytes/order.ts';
-import { PERMISSION_TYPE, type Permission } from '../../format/proto/authpb.ts';
-import type { InternalRaftRequest, PutRequest, RequestOp, TxnRequest } from '../../format/proto/rpcpb.ts';
-import { type KeyRange, rangeOf } from '../mvcc/key-values.ts';
+/**
+ * Whether the user a request is from may do it, while authentication is enabled. etcd v3.6
+ * server/etcdserver/apply/apply_auth.go.
+ */
+import { latin1 } from '../../bytes/order.ts';
 import type { RequestName } from '../../format/proto/request.ts';
+import type {
+  InternalRaftRequest,
+  PutRequest,
+  RequestHeader,
+  RequestOp,
+  TxnRequest,
+} from '../../format/proto/rpcpb.ts';
+import { intervalOf, type KeyInterval, pointOf } from './key-intervals.ts';
 import type { Leases } from './leases.ts';
 import { rejected } from './rejected.ts';
 import { ROOT, type Users } from './users.ts';
 
 type Kind = 'read' | 'write';
 
-const GRANTS: Record<Kind, readonly number[]> = {
-  read: [PERMISSION_TYPE.read, PERMISSION_TYPE.readWrite],
-  write: [PERMISSION_TYPE.write, PERMISSION_TYPE.readWrite],
-};
+/** The state that decides. */
+export interface Authority {
+  users: Users;
+  leases: Pick<Leases, 'keysOf'>;
+}
+
+/** Who a request is from, as its entry says; no name is nobody. */
+export type Signature = Pick<RequestHeader, 'username' | 'authRevision'>;
 
 /** Requests that only root may make. */
-const ADMINISTRATION: readonly RequestName[] = [
+const ADMINISTRATION: ReadonlySet<RequestName> = new Set([
   'authEnable',
   'authDisable',
   'authStatus',
@@ -31,115 +43,116 @@ const ADMINISTRATION: readonly RequestName[] = [
   'authRoleDelete',
   'authRoleGrantPermission',
   'authRoleRevokePermission',
-];
+]);
+
+const NOBODY: Signature = { username: '', authRevision: 0 };
 
 /** Throws a rejection unless the request is allowed. */
 export function checkPermission(
   name: RequestName,
-  request: InternalRaftRequest,
-  { users, leases }: { users: Users; leases: Leases },
+  request: Partial<InternalRaftRequest>,
+  authority: Authority,
 ): void {
-  if (!users.isEnabled) return;
-  const { username = '', authRevision = 0 } = request.header ?? {};
-  if (ADMINISTRATION.includes(name)) {
-    checkRoot(users, username);
-    return;
-  }
-  const asker = new Asker({ users, leases }, username, authRevision);
+  if (!authority.users.isEnabled) return;
+  const asker = new Asker(authority, request.header ?? NOBODY);
+  if (ADMINISTRATION.has(name)) return asker.checkRoot();
   const { range, put, deleteRange, txn, leaseRevoke, authUserGet, authRoleGet } = request;
   if (put) asker.checkPut(put);
   else if (range) asker.checkOp({ requestRange: range });
   else if (deleteRange) asker.checkOp({ requestDeleteRange: deleteRange });
   else if (txn) asker.checkTxn(txn);
-  else if (leaseRevoke) asker.checkLease(leaseRevoke.id);
-  else if (authUserGet && authUserGet.name !== username) checkRoot(users, username);
-  else if (authRoleGet && !users.user(username)?.roles.includes(authRoleGet.role)) checkRoot(users, username);
+  else if (leaseRevoke) asker.checkLease('write', leaseRevoke.id);
+  else if (authUserGet) asker.checkUserGet(authUserGet.name);
+  else if (authRoleGet) asker.checkRoleGet(authRoleGet.role);
 }
 
-function checkRoot(users: Users, username: string): void {
-  if (username === '') throw rejected('etcdserver: user name is empty');
-  if (!users.user(username)?.roles.includes(ROOT)) throw denied();
-}
-
-const denied = (): Error => rejected('etcdserver: permission denied');
-
-/** The user a request is from. */
-class Asker {
+/** The user a request is from, while authentication is enabled. Every check throws a rejection for what is not allowed. */
+export class Asker {
   readonly #users: Users;
-  readonly #leases: Leases;
+  readonly #leases: Authority['leases'];
   readonly #name: string;
   readonly #revision: number;
 
-  constructor({ users, leases }: { users: Users; leases: Leases }, name: string, revision: number) {
+  constructor({ users, leases }: Authority, { username, authRevision }: Signature) {
     this.#users = users;
     this.#leases = leases;
-    this.#name = name;
-    this.#revision = revision;
+    this.#name = username;
+    this.#revision = authRevision;
+  }
+
+  checkRoot(): void {
+    if (this.#name === '') throw nobody();
+    const rights = this.#users.rightsOf(this.#name);
+    if (!rights) throw rejected('etcdserver: user name not found');
+    if (!rights.isRoot) throw denied();
+  }
+
+  get #isRoot(): boolean {
+    return this.#users.rightsOf(this.#name)?.isRoot ?? false;
   }
 
   checkPut({ key, prevKv, lease }: PutRequest): void {
-    this.check('write', { key, end: undefined });
-    this.checkLease(lease);
-    if (prevKv) this.check('read', { key, end: undefined });
+    const point = pointOf(latin1(key));
+    this.#check('write', point, true);
+    this.checkLease('write', lease);
+    if (prevKv) this.#check('read', point, true);
   }
 
-  /** Whoever attaches a key to a lease, or revokes it, must be able to delete what hangs on it. */
-  checkLease(id: bigint): void {
+  /** Whoever attaches a key to a lease, renews it or revokes it must be able to write what hangs on it. */
+  checkLease(kind: Kind, id: bigint): void {
     // Of root not even the revision is asked: so the leader's revocations survive a change of users.
-    if (this.#users.user(this.#name)?.roles.includes(ROOT)) return;
-    for (const key of this.#leases.keysOf(id))
-      this.check('write', { key: Buffer.from(key, 'latin1'), end: undefined });
+    if (id === 0n || this.#isRoot) return;
+    for (const key of this.#leases.keysOf(id)) this.#check(kind, pointOf(key), true);
   }
 
   checkOp({ requestRange, requestPut, requestDeleteRange, requestTxn }: RequestOp): void {
-    if (requestRange) this.check('read', rangeOf(requestRange.key, requestRange.rangeEnd));
+    if (requestRange) this.checkRange('read', requestRange.key, requestRange.rangeEnd);
     else if (requestPut) this.checkPut(requestPut);
     else if (requestDeleteRange) {
-      const range = rangeOf(requestDeleteRange.key, requestDeleteRange.rangeEnd);
-      this.check('write', range);
-      if (requestDeleteRange.prevKv) this.check('read', range);
+      const { key, rangeEnd, prevKv } = requestDeleteRange;
+      this.checkRange('write', key, rangeEnd);
+      if (prevKv) this.checkRange('read', key, rangeEnd);
     } else if (requestTxn) this.checkTxn(requestTxn);
   }
 
   /** Both branches: which one is done must not depend on who asks. */
   checkTxn({ compare, success, failure }: TxnRequest): void {
-    for (const { key, rangeEnd } of compare) this.check('read', rangeOf(key, rangeEnd));
-    for (const op of [...success, ...failure]) this.checkOp(op);
+    for (const { key, rangeEnd } of compare) this.checkRange('read', key, rangeEnd);
+    for (const op of success) this.checkOp(op);
+    for (const op of failure) this.checkOp(op);
   }
 
-  check(kind: Kind, range: KeyRange): void {
-    if (this.#revision === 0) throw rejected('etcdserver: user name is empty');
-    if (this.#revision < this.#users.revision) throw rejected('etcdserver: revision of auth store is old');
-    const user = this.#users.user(this.#name);
-    if (!user) throw denied();
-    if (user.roles.includes(ROOT)) return;
-    const grants = user.roles
-      .flatMap((role) => this.#users.role(role)?.keyPermission ?? [])
-      .filter(({ permType }) => GRANTS[kind].includes(permType));
-    if (!covers(grants, range)) throw denied();
+  /** Everybody may ask about themselves. */
+  checkUserGet(name: string): void {
+    if (name !== this.#name) this.checkRoot();
+  }
+
+  /** And about the roles they have. */
+  checkRoleGet(role: string): void {
+    if (!this.#users.user(this.#name)?.roles.includes(role)) this.checkRoot();
+  }
+
+  checkRange(kind: Kind, key: Uint8Array, rangeEnd: Uint8Array): void {
+    this.#check(kind, intervalOf(key, rangeEnd), rangeEnd.length === 0);
+  }
+
+  #check(kind: Kind, interval: KeyInterval, isPoint: boolean): void {
+    if (this.#revision === 0) throw nobody();
+    if (this.#revision < this.#users.revision) throw stale();
+    const rights = this.#users.rightsOf(this.#name);
+    if (!rights) throw denied();
+    if (rights.isRoot) return;
+    const keys = rights[kind];
+    if (!(isPoint ? keys.has(interval.begin) : keys.covers(interval))) throw denied();
   }
 }
 
-/** Whether the permissions together leave no key of the range out. */
-function covers(grants: readonly Permission[], { key, end }: KeyRange): boolean {
-  const isOpen = (bytes: Uint8Array): boolean => bytes.length === 0;
-  const ranges = grants
-    .map((grant) => rangeOf(grant.key, grant.rangeEnd))
-    .sort((a, b) => compareBytes(a.key, b.key));
-  const holdsPoint = (range: KeyRange): boolean =>
-    range.end === undefined
-      ? compareBytes(range.key, key) === 0
-      : compareBytes(range.key, key) <= 0 && (isOpen(range.end) || compareBytes(key, range.end) < 0);
-  if (end === undefined) return ranges.some(holdsPoint);
+const nobody = (): Error => rejected('etcdserver: user name is empty');
+const denied = (): Error => rejected('etcdserver: permission denied');
+/** The users or roles have changed since the token was made, or while the request was answered. */
+export const stale = (): Error => rejected('etcdserver: revision of auth store is old');
 
-  let reached = key;
-  for (const range of ranges) {
-    if (compareBytes(range.key, reached) > 0) return false;
-    // A permission for one key ends right behind it.
-    const to = range.end ?? Buffer.concat([range.key, Uint8Array.of(0)]);
-    if (isOpen(to)) return true;
-    if (compareBytes(to, reached) > 0) reached = to;
-    if (!isOpen(end) && compareBytes(reached, end) >= 0) return true;
-  }
-  return false;
+/** Who everything is from that the server does by itself. */
+export function signatureOfRoot({ revision }: Users): Signature {
+  return { username: ROOT, authRevision: revision };
 }

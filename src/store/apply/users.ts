@@ -16,6 +16,7 @@ import {
   user as userMessage,
 } from '../../format/proto/authpb.ts';
 import type { Backend } from '../backend/backend.ts';
+import { intervalOf, KeyIntervals } from './key-intervals.ts';
 import { encodeIndex, indexOf } from '../schema/rows.ts';
 import { rejected } from './rejected.ts';
 
@@ -30,6 +31,13 @@ const EVERYTHING: Permission = {
   rangeEnd: Uint8Array.of(0),
 };
 
+/** What a user may, by all roles together. */
+export interface Rights {
+  isRoot: boolean;
+  read: KeyIntervals;
+  write: KeyIntervals;
+}
+
 const byText = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 export class Users {
@@ -37,7 +45,11 @@ export class Users {
   isEnabled: boolean;
   /** Grows with each change of users and roles. */
   revision: number;
+  /** Told of a user whose log-ins count no more; of all of them without a name. */
+  onLogOut: ((name?: string) => void) | undefined;
   readonly #backend: Backend;
+  /** Of those who were asked about since users or roles last changed. */
+  readonly #rights = new Map<string, Rights>();
 
   /** Throws `CorruptError`. */
   constructor(backend: Backend) {
@@ -48,6 +60,7 @@ export class Users {
   }
 
   #advance(): void {
+    this.#rights.clear();
     this.#backend.put('auth', REVISION_KEY, encodeIndex(++this.revision));
   }
 
@@ -64,6 +77,40 @@ export class Users {
   role(name: string): Role | undefined {
     const value = this.#backend.get('authRoles', Buffer.from(name));
     return value && roleMessage.decode(value);
+  }
+
+  /** Undefined for a user that is not there. */
+  rightsOf(name: string): Rights | undefined {
+    const known = this.#rights.get(name);
+    if (known) return known;
+    const user = this.user(name);
+    if (!user) return undefined;
+    const rights = this.#rightsBy(user.roles);
+    this.#rights.set(name, rights);
+    return rights;
+  }
+
+  #rightsBy(roles: readonly string[]): Rights {
+    const permissions = roles.flatMap((role) => this.role(role)?.keyPermission ?? []);
+    const keysBy = (...types: readonly number[]): KeyIntervals =>
+      new KeyIntervals(
+        permissions
+          .filter(({ permType }) => types.includes(permType))
+          .map(({ key, rangeEnd }) => intervalOf(key, rangeEnd)),
+      );
+    return {
+      isRoot: roles.includes(ROOT),
+      read: keysBy(PERMISSION_TYPE.read, PERMISSION_TYPE.readWrite),
+      write: keysBy(PERMISSION_TYPE.write, PERMISSION_TYPE.readWrite),
+    };
+  }
+
+  /** Throws a rejection for a user who cannot have logged in; whether the password was right is not known here. */
+  checkLogin(name: string): void {
+    if (!this.isEnabled) throw rejected('etcdserver: authentication is not enabled');
+    const user = this.user(name);
+    if (!user || user.options?.noPassword)
+      throw rejected('etcdserver: authentication failed, invalid user ID or password');
   }
 
   /** In the order of their rows. */
@@ -124,6 +171,7 @@ export class Users {
     if (!this.isEnabled) return;
     this.#setEnabled(false);
     this.#advance();
+    this.onLogOut?.();
   }
 
   /** While authentication is on, nobody may lock everybody out. */
@@ -143,6 +191,7 @@ export class Users {
     const user = this.#known(request.name);
     const options = user.options ?? { noPassword: false };
     this.#writeUser({ ...user, password: passwordOf(request, options) });
+    this.onLogOut?.(request.name);
   }
 
   deleteUser(name: string): void {
@@ -150,6 +199,7 @@ export class Users {
     this.#known(name);
     this.#backend.delete('authUsers', Buffer.from(name));
     this.#advance();
+    this.onLogOut?.(name);
   }
 
   grantRole(name: string, role: string): void {

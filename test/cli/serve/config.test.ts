@@ -76,7 +76,14 @@ test('a mount takes what is served from its own flags', () => {
     rev: '7',
     'listen-client-urls': 'http://127.0.0.1:0',
   });
-  assert.deepEqual(target, { kind: 'mount', path: 'b.db', walDir: undefined, revision: 7, isScratch: false });
+  assert.deepEqual(target, {
+    kind: 'mount',
+    path: 'b.db',
+    walDir: undefined,
+    revision: 7,
+    isScratch: false,
+    isAuthSkipped: false,
+  });
   assert.deepEqual(advertiseClientUrls, ['http://127.0.0.1:0']);
 });
 

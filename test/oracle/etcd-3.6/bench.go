@@ -69,6 +69,8 @@ func runBench(args []string) {
 	flags.IntVar(&options.watchers, "watchers", 100, "watch: how many, all on what one client writes")
 	flags.Uint64Var(&options.seed, "seed", 1, "same seed, same choice of keys")
 
+	credentialFlags(flags)
+
 	modes := map[string]func(benchFlags) benchStep{
 		"fill":  fillStep,
 		"put":   putStep,

@@ -1,21 +1,45 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 )
 
+// credentials are what every connection of this process shows, and whom it trusts.
+var credentials struct {
+	user, caCert string
+}
+
+func credentialFlags(flags *flag.FlagSet) {
+	flags.StringVar(&credentials.user, "user", "", "name:password")
+	flags.StringVar(&credentials.caCert, "cacert", "", "authority of an https endpoint, PEM")
+}
+
 // connect opens one connection of its own that comes back quickly after the server was away;
 // grpc's usual waits grow to two minutes.
 func connect(endpoint string) (*clientv3.Client, error) {
+	name, password, _ := strings.Cut(credentials.user, ":")
+	var trust *tls.Config
+	if credentials.caCert != "" {
+		var err error
+		if trust, err = (transport.TLSInfo{TrustedCAFile: credentials.caCert}).ClientConfig(); err != nil {
+			return nil, err
+		}
+	}
 	return clientv3.New(clientv3.Config{
+		Username:           name,
+		Password:           password,
+		TLS:                trust,
 		Endpoints:          []string{endpoint},
 		DialTimeout:        5 * time.Second,
 		MaxCallRecvMsgSize: 64 << 20,
@@ -46,8 +70,9 @@ func connectAll(endpoint string, count int) (clients []*clientv3.Client, closeAl
 
 // requireLocal ends the program unless the endpoint is on this machine and no argument is left over.
 func requireLocal(tool, endpoint string, left int) {
-	if !strings.HasPrefix(endpoint, "http://127.0.0.1:") || left > 0 {
-		fmt.Fprintf(os.Stderr, "%s: --endpoint must be http://127.0.0.1:PORT, and nothing follows the flags\n", tool)
+	isLocal := strings.HasPrefix(endpoint, "http://127.0.0.1:") || strings.HasPrefix(endpoint, "https://127.0.0.1:")
+	if !isLocal || left > 0 {
+		fmt.Fprintf(os.Stderr, "%s: --endpoint must be http(s)://127.0.0.1:PORT, and nothing follows the flags\n", tool)
 		os.Exit(2)
 	}
 }

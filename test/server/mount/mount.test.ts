@@ -200,9 +200,16 @@ test('what an etcd runs on is refused, and left alone', async (t) => {
   assert.ok(await Mounted.at(t, dataDir));
 });
 
-test('data with authentication enabled is refused', async (t) => {
+test('data with authentication enabled is served, unless its users cannot be read', async (t) => {
   const dataDir = copyFixture(scratch(t), '3.6');
   await editRows(dataDir, 'auth', { authEnabled: Uint8Array.of(1) });
+  const { served } = await Mounted.at(t, dataDir);
+  assert.ok(served.core.applier.users.isEnabled);
+  const said = (lines: Mounted['lines']): boolean =>
+    JSON.stringify(lines).includes('everybody who can connect is root');
+  assert.ok(!said((await Mounted.at(t, dataDir)).lines));
+  assert.ok(said((await Mounted.at(t, dataDir, { isAuthSkipped: true })).lines));
+  await editRows(dataDir, 'authUsers', { root: Uint8Array.of(0x0a, 0xff) });
   await assert.rejects(Mounted.at(t, dataDir), codeOf('server.auth'));
 });
 

@@ -1,4 +1,5 @@
 /** Something mounted, with all services over it, as calls reach them. */
+import { OPEN_AUTH } from '../open-access.ts';
 import { realDisk } from '../../../src/bytes/disk.ts';
 import type { Input } from '../../../src/format/proto/field.ts';
 import {
@@ -34,6 +35,7 @@ export interface MountedOptions {
   walDir?: string;
   revision?: number;
   isScratch?: boolean;
+  isAuthSkipped?: boolean;
 }
 
 export class Mounted {
@@ -54,6 +56,7 @@ export class Mounted {
       progressNotifyMs: 600_000,
       electionMs: 1000,
       isLeaseCheckpointed: false,
+      auth: OPEN_AUTH,
       stats: new Stats(),
     });
     this.methods = {
@@ -63,8 +66,8 @@ export class Mounted {
   }
 
   static async at(t: Scope, path: string, options: MountedOptions = {}): Promise<Mounted> {
-    const { walDir, revision, isScratch = false } = options;
-    const target = { kind: 'mount', path, walDir, revision, isScratch } as const;
+    const { walDir, revision, isScratch = false, isAuthSkipped = false } = options;
+    const target = { kind: 'mount', path, walDir, revision, isScratch, isAuthSkipped } as const;
     const log = keptLog();
     const failures: unknown[] = [];
     const context = { log, disk: realDisk(), signal: new AbortController().signal };

@@ -1,3 +1,4 @@
+import { OPEN_ACCESS } from '../open-access.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as messages from '../../../src/format/proto/cluster-service.ts';
@@ -18,7 +19,7 @@ const LEARNER: Member = {
 
 function bench({ members = [MEMBER], isReadOnly = false } = {}) {
   const core = new MemoryCore({ members, isReadOnly });
-  const methods = clusterService(core);
+  const methods = clusterService(core, { access: OPEN_ACCESS });
   const path = (name: string): string => `/etcdserverpb.Cluster/${name}`;
   return {
     core,

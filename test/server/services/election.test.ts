@@ -1,3 +1,4 @@
+import { OPEN_ACCESS } from '../open-access.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -19,7 +20,7 @@ async function bench() {
   const feed = new KeyFeed();
   core.keys.onRevision = (revision, changes) => feed.publish(revision, changes);
   for (const id of [1n, 2n, 3n]) await core.propose(grant(id));
-  const methods = electionService(core, { feed, randomId: () => 0x77n });
+  const methods = electionService(core, { access: OPEN_ACCESS, feed, randomId: () => 0x77n });
   return {
     core,
     campaign: (lease: bigint, value: string, call = new FakeCall()) =>

@@ -1,4 +1,5 @@
 /** Keys and values as clients get and change them. */
+import { OPEN_ACCESS } from '../open-access.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Input } from '../../../src/format/proto/field.ts';
@@ -20,7 +21,12 @@ const pairOf = (encoded: Uint8Array): string => {
 
 function bench(options: Partial<KvOptions> = {}, coreOptions: MemoryCoreOptions = {}) {
   const core = new MemoryCore(coreOptions);
-  const methods = kvService(core, { txnOperationsMax: 128, admit: async () => {}, ...options });
+  const methods = kvService(core, {
+    access: OPEN_ACCESS,
+    txnOperationsMax: 128,
+    admit: async () => {},
+    ...options,
+  });
   return {
     core,
     methods,

@@ -1,3 +1,4 @@
+import { OPEN_ACCESS } from '../open-access.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as messages from '../../../src/format/proto/lease-service.ts';
@@ -33,6 +34,7 @@ class Bench {
     if (!isReadOnly) this.lessor.start();
     const admit = async (): Promise<void> => {};
     this.methods = leaseService(core, {
+      access: OPEN_ACCESS,
       lessor: this.lessor,
       randomId: () => 7n,
       admit,

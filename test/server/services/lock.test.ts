@@ -1,3 +1,4 @@
+import { OPEN_ACCESS } from '../open-access.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -21,7 +22,7 @@ async function bench({ isReadOnly = false } = {}) {
   const feed = new KeyFeed();
   core.keys.onRevision = (revision, changes) => feed.publish(revision, changes);
   if (!isReadOnly) for (const id of [0x1an, 2n, 3n]) await core.propose(grant(id));
-  const methods = lockService(core, { feed, randomId: () => 0x77n });
+  const methods = lockService(core, { access: OPEN_ACCESS, feed, randomId: () => 0x77n });
   const lock = async (lease: bigint, call = new FakeCall()) => {
     const request = { name: Buffer.from('job'), lease };
     const answer = await ask(methods, `${PATH}Lock`, [lockRequest, request], lockResponse, call);

@@ -1,3 +1,4 @@
+import { OPEN_ACCESS } from '../open-access.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ToolError } from '../../../src/errors.ts';
@@ -16,7 +17,7 @@ const { nospace, corrupt, none } = ALARM_TYPE;
 
 function bench(coreOptions: MemoryCoreOptions = {}, options: Partial<MaintenanceOptions> = {}) {
   const core = new MemoryCore(coreOptions);
-  const defaults = { emulated: '3.6', version: '3.6.16', quotaBytes: 2 ** 31 } as const;
+  const defaults = { access: OPEN_ACCESS, emulated: '3.6', version: '3.6.16', quotaBytes: 2 ** 31 } as const;
   const methods = maintenanceService(core, { ...defaults, ...options });
   const alarm = async (action: number, type: number, memberId = MEMBER.id) => {
     const request = { action, alarm: type, memberId };

@@ -1,3 +1,4 @@
+import { OPEN_ACCESS } from '../open-access.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -18,7 +19,7 @@ const MIB = 1 << 20;
 const shallowEvent = message('mvccpb.Event', { kv: fieldBytes(2) });
 
 function watching(store: EndlessStore, streams: readonly MemoryStream[], startRevision = 0n): void {
-  const service = watchService(store);
+  const service = watchService(store, { access: OPEN_ACCESS });
   for (const stream of streams) {
     void service.stream![PATH]!(stream).catch(() => {});
     const key = Buffer.from('\0');
@@ -118,7 +119,7 @@ test('a client that takes nothing is not listened to', async () => {
   const store = new EndlessStore();
   const [stream] = openStreams(1);
   stream!.windowBytes = 1;
-  const service = watchService(store, { queuedBytesMax: 1 });
+  const service = watchService(store, { access: OPEN_ACCESS, queuedBytesMax: 1 });
   void service.stream![PATH]!(stream!).catch(() => {});
   for (let i = 0; i < 100; i++) stream!.request(watchRequest.encode({ createRequest: {} }));
   for (let i = 0; i < 10; i++) await nextTurn();
@@ -145,7 +146,7 @@ test('a hub that others use too is told once', async () => {
   const hub = new WatchHub(store, store);
   store.onRevision = (revision, changes) => hub.notify(revision, changes);
   const [stream] = openStreams(1);
-  void watchService(store, { hub }).stream![PATH]!(stream!).catch(() => {});
+  void watchService(store, { access: OPEN_ACCESS, hub }).stream![PATH]!(stream!).catch(() => {});
   stream!.request(
     watchRequest.encode({ createRequest: { key: Buffer.from('\0'), rangeEnd: Buffer.from('\0') } }),
   );

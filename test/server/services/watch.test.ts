@@ -1,3 +1,4 @@
+import { OPEN_ACCESS } from '../open-access.ts';
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -40,13 +41,18 @@ class Server {
   readonly clock = new FakeClock();
   readonly #handler;
 
-  constructor(options: WatchServiceOptions = {}) {
+  constructor(options: Partial<WatchServiceOptions> = {}) {
     const core = {
       keys: this.store,
       backend: this.store.backend,
       header: () => ({ clusterId: 7n, memberId: 1n << 63n, revision: this.store.revision, raftTerm: 3 }),
     };
-    this.#handler = watchService(core, { clock: this.clock, random: () => 0.5, ...options }).stream![PATH]!;
+    this.#handler = watchService(core, {
+      access: OPEN_ACCESS,
+      clock: this.clock,
+      random: () => 0.5,
+      ...options,
+    }).stream![PATH]!;
   }
 
   open(): Connection {

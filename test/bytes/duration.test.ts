@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseDuration } from '../../src/cli/duration.ts';
+import { parseDuration } from '../../src/bytes/duration.ts';
 
 test('durations as Go writes them', () => {
   const known: Record<string, number> = {
@@ -16,6 +16,7 @@ test('durations as Go writes them', () => {
     '-1s': -1000,
     '+3s': 3000,
     '-0': 0,
+    '2562047h': 9_223_369_200_000,
   };
   for (const [text, milliseconds] of Object.entries(known))
     assert.equal(parseDuration(text), milliseconds, text);
@@ -31,6 +32,7 @@ test('what is no duration, in the words of Go', () => {
     '-': 'time: invalid duration "-"',
     '1 s': 'time: unknown unit " s" in duration "1 s"',
     '1d': 'time: unknown unit "d" in duration "1d"',
+    '2562048h': 'time: invalid duration "2562048h"',
     '1constructor': 'time: unknown unit "constructor" in duration "1constructor"',
   };
   for (const [text, problem] of Object.entries(wrong))
