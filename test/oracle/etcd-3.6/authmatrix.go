@@ -57,6 +57,8 @@ type authRun struct {
 	rootToken string
 	// base is the revision after which the keys are as authKeys says.
 	base int64
+	// touched is the revision of what was last written for watches to see.
+	touched int64
 	// row is whose requests are made, and token what they show; empty for none.
 	row   authPerson
 	token string

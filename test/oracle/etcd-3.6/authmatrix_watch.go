@@ -67,6 +67,9 @@ func (w *authWatch) create(request *pb.WatchCreateRequest) (text string, isMade 
 		return "", false, err
 	}
 	answer, err := w.next()
+	for err == nil && isProgress(answer) { // asked for once too often
+		answer, err = w.next()
+	}
 	if err != nil {
 		return "", false, err
 	}
@@ -74,6 +77,10 @@ func (w *authWatch) create(request *pb.WatchCreateRequest) (text string, isMade 
 		return fmt.Sprintf("CANCELLED: %s (id %d, created %v)", answer.CancelReason, answer.WatchId, answer.Created), false, nil
 	}
 	return fmt.Sprintf("id %d, created %v", answer.WatchId, answer.Created), answer.Created, nil
+}
+
+func isProgress(answer *pb.WatchResponse) bool {
+	return answer.WatchId == -1 && len(answer.Events) == 0 && !answer.Created && !answer.Canceled
 }
 
 // events are all there are until the server is up to date, or until the first behind eventMax.
@@ -100,7 +107,8 @@ func (w *authWatch) events() (string, error) {
 			if answer.Canceled {
 				return fmt.Sprintf("%s, then CANCELLED: %s", seen.text(), answer.CancelReason), nil
 			}
-			if len(answer.Events) == 0 && answer.WatchId == -1 {
+			// One that was asked for earlier may tell of less than was written since.
+			if isProgress(answer) && answer.Header.Revision >= w.r.touched {
 				return seen.text(), nil
 			}
 		case err := <-w.failure:
@@ -142,7 +150,10 @@ func (r *authRun) touch(keys ...string) error {
 		for _, key := range keys {
 			puts = append(puts, opPutLease(key, authKeys[key].value, authKeys[key].lease))
 		}
-		_, err := r.kv.Txn(ctx, &pb.TxnRequest{Success: puts})
+		answer, err := r.kv.Txn(ctx, &pb.TxnRequest{Success: puts})
+		if err == nil {
+			r.touched = answer.Header.Revision
+		}
 		return err
 	})
 }
