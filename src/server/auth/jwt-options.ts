@@ -186,8 +186,20 @@ function privateKeyOf(file: KeyFile, kind: KeyKind): KeyObject {
   return keyOf(file, { kind, forms, what: 'private key' });
 }
 
+function isPrivateKey(key: Buffer, type: KeyKind['privateForms'][number]): boolean {
+  try {
+    createPrivateKey({ key, format: 'der', type });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function publicKeyOf(file: KeyFile, kind: KeyKind): KeyObject {
   const key = firstBlockOf(file);
+  // Node would take the public half of a private key, where somebody has mixed up the two files.
+  if (kind.privateForms.some((type) => isPrivateKey(key, type)))
+    throw invalidOptions(`${file.option}: ${file.path} holds a private key`);
   const forms = kind.publicForms.map(
     (type) => () =>
       type === 'certificate'
