@@ -92,8 +92,6 @@ interface LinesOptions {
   input?: string;
   args?: readonly string[];
   timeoutMs?: number;
-  /** Takes the lines there are where the run did not come to its end: root itself may be held up by a wrong gate. */
-  isEndOptional?: boolean;
 }
 
 /** What a part of `authmatrix` says of a server. */
@@ -102,11 +100,10 @@ export async function authLines(
   server: EtcdServer,
   options: LinesOptions = {},
 ): Promise<string[]> {
-  const { input, args = [], timeoutMs = 150_000, isEndOptional = false } = options;
+  const { input, args = [], timeoutMs = 150_000 } = options;
   const all = [part, `--endpoint=${server.endpoint}`, `--limit=${timeoutMs - 10_000}ms`, ...args];
   const running = runTool('3.6', 'authmatrix', all, { timeoutMs, ...(input === undefined ? {} : { input }) });
-  const { stdout } = await (isEndOptional ? running : succeeded(running));
-  return stdout.trimEnd().split('\n');
+  return (await succeeded(running)).stdout.trimEnd().split('\n');
 }
 
 /** Whether a line tells of somebody who was refused. */
@@ -141,4 +138,24 @@ export function differencesOf(real: readonly string[], subject: readonly string[
 export function assertSameLines(real: readonly string[], subject: readonly string[]): void {
   const found = differencesOf(real, subject);
   assert.deepEqual(found.slice(0, DIFFERENCES_SHOWN), [], `${found.length} of ${real.length} answers differ`);
+}
+
+/** The first line in which a server differs from lines that were recorded; the run ends there. */
+export async function firstDifference(
+  recorded: readonly string[],
+  server: EtcdServer,
+  { part, args }: { part: string; args: readonly string[] },
+): Promise<Difference | undefined> {
+  const control = new AbortController();
+  let count = 0;
+  let found: Difference | undefined;
+  const onLine = (line: string): void => {
+    if (found) return;
+    [found] = differencesOf(recorded.slice(count, ++count), [line]);
+    if (found) control.abort();
+  };
+  const all = [part, `--endpoint=${server.endpoint}`, ...args];
+  await runTool('3.6', 'authmatrix', all, { timeoutMs: 150_000, onLine, interrupt: control.signal });
+  // A wrong gate may hold up root itself, and so end the run.
+  return found ?? differencesOf(recorded.slice(count), [])[0];
 }
