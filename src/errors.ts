@@ -119,6 +119,7 @@ export const CODES = {
   'backend.failed': 'an earlier write to the database failed, so nobody knows what the disk holds',
   'server.config':
     'the configuration of the server contradicts itself, or asks for what one member cannot be',
+  'server.tls': 'a list of revoked certificates cannot be read',
   'server.cluster': 'the directory is that of a member of a larger cluster',
   'server.auth': 'authentication is enabled, and cannot be enforced',
   'server.password': 'a password that bcrypt does not take',

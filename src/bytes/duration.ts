@@ -11,6 +11,9 @@ const UNITS_MS: Record<string, number> = {
   h: 3_600_000,
 };
 
+/** Go counts nanoseconds in an int64. */
+const MAX_MS = 2 ** 63 / 1e6;
+
 /** Why a text is no duration, in Go's words. */
 export interface DurationProblem {
   problem: string;
@@ -38,5 +41,6 @@ export function parseDuration(text: string): number | DurationProblem {
     totalMs += Number(amount) * unitMs;
     rest = rest.slice(part.length);
   }
+  if (totalMs >= MAX_MS) return invalid;
   return negative ? -totalMs : totalMs;
 }

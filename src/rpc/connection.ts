@@ -11,6 +11,7 @@ import {
 import type { Socket } from 'node:net';
 import { isKnownEncoding, unknownEncoding } from './framing.ts';
 import { encodeGrpcMessage } from './grpc-message.ts';
+import { answerHttp, type HttpHandler } from './http2-request.ts';
 import type { Limits } from './limits.ts';
 import type { MethodTable } from './methods.ts';
 import { PingPolicy } from './ping-policy.ts';
@@ -44,6 +45,10 @@ interface ConnectionContext {
   limits: Limits;
   stats: ServerStats;
   log: RpcLog | undefined;
+  /** In the certificate of the client, if that makes it a user. */
+  commonName?: string | undefined;
+  /** Answers what is no gRPC. */
+  http?: HttpHandler | undefined;
 }
 
 /** A ping that has not been answered. */
@@ -56,10 +61,12 @@ interface Probe {
 
 export class Connection implements CallHost {
   readonly peer: string;
+  readonly commonName: string | undefined;
   readonly limits: Limits;
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
   readonly #methods: MethodTable;
+  readonly #http: HttpHandler | undefined;
   readonly #socket: Socket;
   readonly #session: ServerHttp2Session;
   readonly #pings: PingPolicy;
@@ -77,7 +84,9 @@ export class Connection implements CallHost {
   #endedMs: number | undefined;
 
   constructor(socket: Socket, context: ConnectionContext) {
-    const { methods, limits, stats, log } = context;
+    const { methods, limits, stats, log, commonName, http } = context;
+    this.commonName = commonName;
+    this.#http = http;
     this.limits = limits;
     this.stats = stats;
     this.log = log;
@@ -206,14 +215,16 @@ export class Connection implements CallHost {
     this.destroy();
   }
 
-  /** Whether the client takes too little. What Node does not show for a socket under TLS, open calls stand for. */
+  /** Whether the client takes too little. Should Node no longer show it, open calls stand for it. */
   #hasUnwritten(): boolean {
-    const { _handle: handle } = this.#socket as { _handle?: { writeQueueSize?: number } };
-    const isShown = !('encrypted' in this.#socket) && handle?.writeQueueSize !== undefined;
-    return isShown ? handle.writeQueueSize! > 0 : this.#openCalls > 0;
+    const { _handle: own } = this.#socket as { _handle?: SocketHandle };
+    // Under TLS, what waits is seen at the handle below.
+    const handle = 'encrypted' in this.#socket ? own?._parent : own;
+    return handle?.writeQueueSize === undefined ? this.#openCalls > 0 : handle.writeQueueSize > 0;
   }
 
   #begin(stream: ServerHttp2Stream, headers: Headers, rawHeaders: readonly string[]): void {
+    if (this.#http && !isGrpc(headers)) return this.#answer(this.#http, { stream, headers, rawHeaders });
     const path = String(headers[':path']);
     const method = this.#methods.get(path);
     const refusal = refusalOf(headers) ?? (method ? undefined : { error: this.#methods.refusal(path) });
@@ -234,6 +245,13 @@ export class Connection implements CallHost {
       this.#calls.add(call);
       void call.run(method.stream);
     }
+  }
+
+  #answer(http: HttpHandler, { stream, headers, rawHeaders }: HttpRequest): void {
+    this.#openCalls++;
+    this.stats.streams++;
+    stream.on('close', () => this.callClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR));
+    answerHttp(http, stream, headers, rawHeaders);
   }
 
   #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: Refusal): void {
@@ -259,6 +277,23 @@ const stopped = (): RpcError => new RpcError(STATUS.unavailable, 'etcdserver: se
 interface Refusal {
   error: RpcError;
   httpStatus?: number;
+}
+
+interface HttpRequest {
+  stream: ServerHttp2Stream;
+  headers: Headers;
+  rawHeaders: readonly string[];
+}
+
+/** What is used of what Node does not show. */
+interface SocketHandle {
+  writeQueueSize?: number;
+  _parent?: SocketHandle;
+}
+
+/** As etcd tells calls from other requests on a port of both. */
+function isGrpc(headers: Headers): boolean {
+  return String(headers['content-type'] ?? '').includes('application/grpc');
 }
 
 /** What is wrong with the headers of a call, as grpc-go says it. */

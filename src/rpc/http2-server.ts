@@ -2,9 +2,10 @@
  * A gRPC server on one or more ports, each for HTTP/2 and HTTP/1.1: listening, who is connected, and the way out.
  * Everything it keeps for clients is bounded by its {@link Limits}.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { Connection } from './connection.ts';
+import type { HttpHandler } from './http2-request.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { MethodTable } from './methods.ts';
 import { type Listen, Port } from './port.ts';
@@ -13,7 +14,6 @@ import type { RpcLog } from './server-call.ts';
 import { ServerStats } from './stats.ts';
 
 const WATCH_INTERVAL_MS = 1000;
-const HTTP1_REQUEST_TIMEOUT_MS = 60_000;
 /** How often a server that drains looks whether it is done. */
 const DRAIN_POLL_MS = 20;
 
@@ -27,8 +27,15 @@ export interface ServerOptions {
    */
   waiting?: readonly string[];
   /** Answers what comes as HTTP/1.1. */
-  http1: (request: IncomingMessage, response: ServerResponse) => void;
+  http1: HttpHandler;
+  /**
+   * Answers what comes as HTTP/2 under TLS and is no gRPC: there, clients of HTTP choose that version by themselves.
+   * Without it such requests are refused, as they are in the clear.
+   */
+  http2?: HttpHandler | undefined;
   limits?: Partial<Limits>;
+  /** What it counts into; its own without it. */
+  stats?: ServerStats;
   log?: RpcLog;
 }
 
@@ -36,7 +43,7 @@ export interface RpcServer {
   /** The port of each listener, in the order they were given; 0 for Unix sockets. */
   readonly ports: readonly number[];
   readonly stats: ServerStats;
-  /** Serves a connection that was accepted elsewhere, such as one under TLS. */
+  /** Serves a connection that was accepted elsewhere, in the clear or under a TLS that is not this server's. */
   accept(socket: Socket): void;
   /**
    * Takes no more connections or calls, ends those that wait for something, and lets the others finish. What is left after `graceMs` is cut off, so that
@@ -59,24 +66,28 @@ export async function startServer(options: ServerOptions): Promise<RpcServer> {
 
 class Http2Server implements RpcServer {
   readonly ports: number[] = [];
-  readonly stats = new ServerStats();
+  readonly stats: ServerStats;
   readonly #methods: MethodTable;
   readonly #limits: Limits;
   readonly #log: RpcLog | undefined;
   readonly #http1;
+  readonly #http2: HttpHandler | undefined;
   readonly #listeners: Port[] = [];
   readonly #connections = new Set<Connection>();
   readonly #watch: NodeJS.Timeout;
   #closeAtMs = Number.POSITIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
-  constructor({ methods, waiting, http1, limits, log }: ServerOptions) {
+  constructor({ methods, waiting, http1, http2, limits, stats, log }: ServerOptions) {
+    this.stats = stats ?? new ServerStats();
+    this.#http2 = http2;
     this.#methods = new MethodTable(methods, waiting);
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#log = log;
     const timeouts = {
       headersTimeout: this.#limits.handshakeTimeoutMs,
-      requestTimeout: HTTP1_REQUEST_TIMEOUT_MS,
+      // A body may be a stream of messages: whoever takes it says how long it may last.
+      requestTimeout: 0,
       connectionsCheckingInterval: WATCH_INTERVAL_MS,
     };
     this.#http1 = createServer({ noDelay: true, ...timeouts }, http1);
@@ -99,7 +110,7 @@ class Http2Server implements RpcServer {
 
   #addPort(): Port {
     const port = new Port({
-      http2: (socket) => this.#connect(socket),
+      http2: (socket, commonName) => this.#connect(socket, commonName),
       http1: this.#http1,
       isFull: () => this.#isFull(),
       refused: () => this.stats.refused++,
@@ -116,17 +127,19 @@ class Http2Server implements RpcServer {
   }
 
   accept(socket: Socket): void {
-    const [port = this.#addPort()] = this.#listeners;
+    const port = this.#listeners.find(({ isSecure }) => !isSecure) ?? this.#addPort();
     port.accept(socket);
   }
 
-  #connect(socket: Socket): void {
+  #connect(socket: Socket, commonName: string | undefined): void {
     const { stats } = this;
     const connection = new Connection(socket, {
       methods: this.#methods,
       limits: this.#limits,
       stats,
       log: this.#log,
+      commonName,
+      http: 'encrypted' in socket ? this.#http2 : undefined,
     });
     this.#connections.add(connection);
     stats.connections++;

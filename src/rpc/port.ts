@@ -5,14 +5,23 @@
 import type { Server as HttpServer } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { RefusedError } from '../errors.ts';
+import type { SecureLayer } from './secure.ts';
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+/** What every connection under TLS begins with. */
+const TLS_RECORD = 0x16;
 
 /** Where to listen: an address, or the path of a Unix socket. */
-export type Listen = { host: string; port: number } | { path: string };
+export type Listen = ({ host: string; port: number } | { path: string }) & {
+  /** Under TLS; in the clear without it. */
+  secure?: SecureLayer | undefined;
+  /** Both: the first byte tells which. */
+  isMixed?: boolean;
+};
 
 interface PortHandlers {
-  http2(socket: Socket): void;
+  /** `commonName` of the client's certificate, if it showed one that makes it a user. */
+  http2(socket: Socket, commonName?: string): void;
   http1: HttpServer;
   /** Whether one more connection is too many. */
   isFull(): boolean;
@@ -25,6 +34,8 @@ export class Port {
   readonly #handlers: PortHandlers;
   /** Connections that have not said what they speak, by when they came. */
   readonly #silent = new Map<Socket, number>();
+  #secure: SecureLayer | undefined;
+  #isMixed = false;
 
   constructor(handlers: PortHandlers) {
     this.#handlers = handlers;
@@ -32,7 +43,9 @@ export class Port {
   }
 
   /** The port it listens on; 0 for a Unix socket. */
-  async listen(listen: Listen): Promise<number> {
+  async listen({ secure, isMixed = false, ...listen }: Listen): Promise<number> {
+    this.#secure = secure;
+    this.#isMixed = isMixed;
     await new Promise<void>((resolve, reject) => {
       const fail = (cause: Error): void => {
         const what = 'path' in listen ? listen.path : `${listen.host}:${listen.port}`;
@@ -59,6 +72,28 @@ export class Port {
     socket.on('error', () => socket.destroy());
     this.#silent.set(socket, performance.now());
     socket.on('close', () => this.#silent.delete(socket));
+    if (!this.#secure) this.#sniff(socket, socket);
+    else if (this.#isMixed) this.#sniffRecord(socket, this.#secure);
+    else this.#openSecure(socket, this.#secure);
+  }
+
+  /** Its handshake is part of the time it has. */
+  #openSecure(raw: Socket, secure: SecureLayer): void {
+    secure.open(raw, (socket, commonName) => this.#sniff(raw, socket, commonName));
+  }
+
+  #sniffRecord(raw: Socket, secure: SecureLayer): void {
+    raw.once('readable', () => {
+      const bytes = raw.read() as Buffer | null;
+      if (!bytes) return;
+      raw.unshift(bytes);
+      if (bytes[0] === TLS_RECORD) this.#openSecure(raw, secure);
+      else this.#sniff(raw, raw);
+    });
+  }
+
+  /** What is spoken on a connection, or under TLS on what was made of it. */
+  #sniff(raw: Socket, socket: Socket, commonName?: string): void {
     // At most a preface: whatever is longer, or differs, decides.
     let bytes: Buffer = Buffer.alloc(0);
     const sniff = (): void => {
@@ -68,9 +103,14 @@ export class Port {
       const isPreface = PREFACE.subarray(0, bytes.length).equals(bytes.subarray(0, PREFACE.length));
       if (isPreface && bytes.length < PREFACE.length) return;
       socket.off('readable', sniff);
+      if (bytes[0] === TLS_RECORD) {
+        this.#handlers.refused();
+        socket.destroy();
+        return;
+      }
       socket.unshift(bytes);
-      this.#silent.delete(socket);
-      if (isPreface) this.#handlers.http2(socket);
+      this.#silent.delete(raw);
+      if (isPreface) this.#handlers.http2(socket, commonName);
       else this.#handlers.http1.emit('connection', socket);
     };
     socket.on('readable', sniff);
@@ -83,6 +123,11 @@ export class Port {
       this.#handlers.refused();
       socket.destroy();
     }
+  }
+
+  /** Whether what it accepts is to speak TLS. */
+  get isSecure(): boolean {
+    return this.#secure !== undefined;
   }
 
   get silentCount(): number {

@@ -21,6 +21,7 @@ export interface RpcLog {
 /** The connection of a call, as the call sees it. */
 export interface CallHost {
   readonly peer: string;
+  readonly commonName: string | undefined;
   readonly limits: Limits;
   readonly stats: ServerStats;
   readonly log: RpcLog | undefined;
@@ -94,6 +95,10 @@ export abstract class ServerCall implements Call {
 
   get peer(): string {
     return this.host.peer;
+  }
+
+  get commonName(): string | undefined {
+    return this.host.commonName;
   }
 
   get metadata(): ReadonlyMap<string, string> {

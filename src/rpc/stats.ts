@@ -1,4 +1,5 @@
 /** What a server has seen of its connections. */
+import { HandshakeStats } from './secure.ts';
 
 export class ServerStats {
   /** HTTP/2 connections now, and ever. */
@@ -15,4 +16,6 @@ export class ServerStats {
   refused = 0;
   /** Connections ended for what their client did, by the reason. */
   readonly expelled = { pings: 0, resets: 0, silence: 0 };
+  /** Handshakes of TLS. */
+  readonly handshakes = new HandshakeStats();
 }

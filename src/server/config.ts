@@ -4,10 +4,11 @@
  * etcd v3.6 server/embed/config.go `Validate`, in its order and its words.
  */
 import type { Disk } from '../bytes/disk.ts';
-import { UnsupportedError, UsageError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 import { addressOf } from '../format/urls.ts';
 import type { Log } from './log.ts';
 import { DEFAULT_CLUSTER, DEFAULT_NAME, DEFAULT_PEER_URLS, DEFAULT_TOKEN } from '../store/cluster-plan.ts';
+import { checkTlsInfo, NO_TLS, type TlsInfo } from './tls/tls-info.ts';
 
 /** The versions of etcd whose encodings and answers the server can have. */
 export const EMULATED_VERSIONS = ['3.5', '3.6', '3.7'] as const;
@@ -70,10 +71,14 @@ export interface ServerConfig {
   listenClientHttpUrls: readonly string[];
   listenMetricsUrls: readonly string[];
   advertiseClientUrls: readonly string[];
+  /** For those of the URLs that ask for it. */
+  clientTls: TlsInfo;
   /** The member's peer URLs; nobody listens there. */
   peerUrls: readonly string[];
   hostWhitelist: readonly string[];
   corsOrigins: readonly string[];
+  /** Whether the API is there as JSON below `/v3/`. */
+  isGatewayEnabled: boolean;
 
   snapshotCount: number;
   /** Files kept; 0 keeps all. */
@@ -145,9 +150,11 @@ export function defaultConfig(): ServerConfig {
     listenClientHttpUrls: [],
     listenMetricsUrls: [],
     advertiseClientUrls: [DEFAULT_URL],
+    clientTls: NO_TLS,
     peerUrls: [DEFAULT_PEER_URLS],
     hostWhitelist: ['*'],
     corsOrigins: ['*'],
+    isGatewayEnabled: true,
     snapshotCount: 10_000,
     snapshotsMax: 5,
     walsMax: 5,
@@ -183,21 +190,23 @@ export function checkConfig(config: ServerConfig): void {
   checkHostUrls('--advertise-client-urls', config.advertiseClientUrls);
   if (config.listenClientUrls.length === 0) throw configError('there is no URL to listen on for clients');
   checkTimes(config);
+  checkTlsInfo(config.clientTls, config);
+  const taken = config.listenClientUrls.map(placeOf);
   for (const url of config.listenClientHttpUrls) {
-    if (!config.listenClientUrls.includes(url)) continue;
+    if (!taken.includes(placeOf(url))) continue;
     throw configError(
       `cannot bind both --listen-client-urls and --listen-client-http-urls on the same url ${url}`,
     );
   }
 }
 
+/** The same for an address with and without TLS. */
+function placeOf(url: string): string {
+  return url.replace(/^[a-z]+:/, '');
+}
+
 function checkBindUrl(url: string): void {
   const address = addressOf(url);
-  if (address.isSecure) {
-    throw new UnsupportedError('server.config', `this server speaks no TLS, so it cannot listen on ${url}`, {
-      hint: 'put a TLS proxy before it',
-    });
-  }
   if (address.kind === 'unix' || address.host === 'localhost') return;
   if (!/^(?:\d+\.){3}\d+$|:/.test(address.host)) throw configError(`expected IP in URL for binding (${url})`);
 }

@@ -2,10 +2,14 @@
  * A server from its configuration to its end: what it serves, the calls to it, the ports it listens on. It stops by
  * itself only after a failure that makes going on unsafe.
  */
+import { addressOf } from '../format/urls.ts';
 import { type RpcServer, startServer as startRpc } from '../rpc/http2-server.ts';
 import { deferred } from '../rpc/deferred.ts';
 import { DEFAULT_LIMITS, type Limits } from '../rpc/limits.ts';
+import { MethodTable } from '../rpc/methods.ts';
 import type { Methods } from '../rpc/seam.ts';
+import type { SecureLayer } from '../rpc/secure.ts';
+import { ServerStats } from '../rpc/stats.ts';
 import { STREAM_PATHS, UNARY_PATHS, WAITING_PATHS } from './api-paths.ts';
 import { bcryptCostOf } from './auth/bcrypt.ts';
 import { Passwords } from './auth/passwords.ts';
@@ -14,6 +18,7 @@ import type { TokenProvider } from './auth/tokens.ts';
 import { MONOTONIC_CLOCK } from './clock.ts';
 import type { RunningServer, ServerConfig, ServerContext, StartServer } from './config.ts';
 import { releaseOf } from './emulation.ts';
+import { Gateway } from './gateway/gateway.ts';
 import {
   http1Handler,
   type HttpHandler,
@@ -22,7 +27,7 @@ import {
   startingHandler,
 } from './monitor/http.ts';
 import { type HttpListener, listenHttp } from './monitor/http-listener.ts';
-import { listenTarget, removeStaleSocket } from './listen-target.ts';
+import { listenPlaces, removeStaleSocket } from './listen-target.ts';
 import { CallStats, measured } from './monitor/measure.ts';
 import { startMember } from './member.ts';
 import { createMetrics } from './monitor/metrics.ts';
@@ -32,6 +37,8 @@ import type { ServerView } from './monitor/server-view.ts';
 import { makeServices, REQUEST_OVERHEAD, type Services } from './services.ts';
 import { Stats } from './monitor/stats.ts';
 import { viewOf } from './monitor/view.ts';
+import { type ClientTls, openClientTls } from './tls/client-tls.ts';
+import { listenHttps } from './tls/https-listener.ts';
 
 /** See {@link StartServer}. */
 export const startServer: StartServer = async (config, context) => {
@@ -52,10 +59,16 @@ class Server implements RunningServer {
   readonly #context: ServerContext;
   readonly #stats = new Stats();
   readonly #calls = new CallStats();
+  readonly #connections = new ServerStats();
+  /** Of the listeners that speak it. */
+  #tls: ClientTls | undefined;
   readonly #tokens: TokenProvider;
   readonly #passwords = new Passwords();
   #served: Served | undefined;
   #services: Services | undefined;
+  #gateway: Gateway | undefined;
+  /** All methods as they are called, once it listens. */
+  #methods = new MethodTable([]);
   #rpc: RpcServer | undefined;
   readonly #listeners: HttpListener[] = [];
   /** Ends when all ports are open, or one cannot be. */
@@ -92,6 +105,7 @@ class Server implements RunningServer {
       onFailure: (error: unknown) => this.#fail(error),
     };
     try {
+      this.#tls = await this.#openTls();
       if (target.kind === 'member') {
         const serving = this.#serve(await startMember({ ...options, target }, this.#context));
         await this.#listen(serving.methods, serving.http);
@@ -103,6 +117,19 @@ class Server implements RunningServer {
       await this.stop(0).catch(() => {});
       throw error;
     }
+  }
+
+  #openTls(): Promise<ClientTls | undefined> {
+    const { target, clientTls } = this.#config;
+    const { log, disk } = this.#context;
+    return openClientTls({
+      ...this.#config,
+      info: clientTls,
+      dataDir: target.kind === 'member' ? target.dataDir : undefined,
+      stats: this.#connections.handshakes,
+      disk,
+      log,
+    });
   }
 
   async #listenFirst(opening: Promise<Served>): Promise<void> {
@@ -148,7 +175,7 @@ class Server implements RunningServer {
         tokens: this.#tokens,
         passwords: this.#passwords,
         bcryptCost: bcryptCostOf(config.auth.bcryptCost, this.#context.log),
-        isNamedByCertificate: false,
+        isNamedByCertificate: this.#config.clientTls.isClientCertAuth,
         isSkipped: config.target.kind === 'mount' && config.target.isAuthSkipped,
       },
       stats: this.#stats,
@@ -159,6 +186,15 @@ class Server implements RunningServer {
       quotaBytes: config.quotaBytes,
       services: this.#services,
     });
+    if (config.isGatewayEnabled) {
+      this.#gateway = new Gateway({
+        methods: () => this.#methods,
+        emulated,
+        messageSizeMax: config.requestBytesMax + REQUEST_OVERHEAD,
+        log: this.#context.log,
+        refusesNames: () => config.clientTls.isClientCertAuth && core.applier.users.isEnabled,
+      });
+    }
     return { methods: this.#services.methods, http: this.#httpHandlers(view) };
   }
 
@@ -170,20 +206,34 @@ class Server implements RunningServer {
   async #openPorts(services: readonly Methods[], http: HttpHandlers): Promise<void> {
     const config = this.#config;
     const { log } = this.#context;
-    const targets = config.listenClientUrls.map(listenTarget);
-    for (const target of targets) await removeStaleSocket(target);
+    const { places, indexes } = listenPlaces(config.listenClientUrls, this.#tls?.clients);
+    for (const place of places) await removeStaleSocket(place);
+    const methods = measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs });
+    this.#methods = new MethodTable(methods, WAITING_PATHS);
+    const isSplit = config.listenClientHttpUrls.length > 0;
     this.#rpc = await startRpc({
-      listen: targets,
-      methods: measured(services, { stats: this.#calls, log, warningMs: config.warningUnaryMs }),
+      listen: places,
+      methods,
       waiting: WAITING_PATHS,
-      http1: config.listenClientHttpUrls.length > 0 ? nothingHandler : http.client,
+      http1: isSplit ? nothingHandler : http.client,
+      http2: isSplit ? undefined : http.client,
       limits: limitsOf(config),
+      stats: this.#connections,
       log,
     });
-    for (const url of config.listenClientHttpUrls) this.#listeners.push(await listenHttp(url, http.client));
-    for (const url of config.listenMetricsUrls) this.#listeners.push(await listenHttp(url, http.metrics));
+    for (const url of config.listenClientHttpUrls)
+      await this.#listenHttp(url, http.client, this.#tls?.clients);
+    for (const url of config.listenMetricsUrls) await this.#listenHttp(url, http.metrics, this.#tls?.metrics);
     const { ports } = this.#rpc;
-    this.urls = config.listenClientUrls.map((url, i) => withPort(url, ports[i]!));
+    this.urls = config.listenClientUrls.map((url, i) => withPort(url, ports[indexes[i]!]!));
+  }
+
+  async #listenHttp(url: string, handler: HttpHandler, secure: SecureLayer | undefined): Promise<void> {
+    const { log } = this.#context;
+    const isUnder = secure !== undefined && addressOf(url).isSecure;
+    this.#listeners.push(
+      await (isUnder ? listenHttps(url, handler, { secure, log }) : listenHttp(url, handler)),
+    );
   }
 
   #httpHandlers(view: ServerView): HttpHandlers {
@@ -191,6 +241,7 @@ class Server implements RunningServer {
     const metrics = createMetrics({
       stats: this.#stats,
       calls: this.#calls,
+      handshakes: this.#connections.handshakes,
       view,
       isExtensive: isMetricsExtensive,
     });
@@ -201,6 +252,7 @@ class Server implements RunningServer {
       log: this.#context.log,
       hostWhitelist,
       corsOrigins,
+      gateway: this.#gateway?.answer.bind(this.#gateway),
     };
     return { client: http1Handler(options), metrics: metricsHandler(options) };
   }
@@ -230,6 +282,7 @@ class Server implements RunningServer {
       // What fails early still has ports to close.
       await this.#listening?.catch(() => {});
       if (this.#services) this.#services.health.isServing = false;
+      this.#gateway?.leave();
       await this.#closePorts(graceMs);
       await this.#opening;
       this.#services?.lessor.stop();

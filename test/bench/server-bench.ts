@@ -3,7 +3,7 @@
  * fsyncs. In every round both start on fresh directories and are loaded in turn, a load at a time, the first of
  * the pair changing; the ratio of a pair is what counts, and its median over the rounds what is printed.
  *
- *   npm run bench:server -- [--quick] [--rounds N] [--seconds S] [--only NAME] [--size MB] [--no-start | --no-load]
+ *   npm run bench:server -- [--quick] [--rounds N] [--seconds S] [--only NAME] [--size MB] [--no-start] [--no-load] [--no-access]
  *
  * `ETCDKIT_SUBJECT=3.6` puts a real etcd in our place, which shows how much the ratios vary by themselves.
  */
@@ -15,6 +15,7 @@ import { startEtcd } from '../oracle/etcd.ts';
 import type { EtcdServer, StartOptions } from '../oracle/etcd.ts';
 import { startSubject, subjectProgram } from '../oracle/subject.ts';
 import { median } from './measure.ts';
+import { ACCESS_LOADS, accessRound, type AccessResult, SETTINGS } from './server-access.ts';
 import { LOADS, fill, runLoadOn } from './server-loads.ts';
 import type { Load, LoadResult } from './server-loads.ts';
 import { backupOf, measureStart, restored } from './server-start.ts';
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     size: { type: 'string' },
     'no-start': { type: 'boolean', default: false },
     'no-load': { type: 'boolean', default: false },
+    'no-access': { type: 'boolean', default: false },
   },
 });
 
@@ -128,7 +130,7 @@ async function benchLoads(scratch: string): Promise<void> {
       for (const server of servers) await fill(server);
       for (const [at, load] of chosen.entries()) {
         const run = (server: EtcdServer) => (): Promise<LoadResult> =>
-          runLoadOn(server, load, seconds, round + 1);
+          runLoadOn(server, load, { seconds, seed: round + 1 });
         results.get(load)!.push(await inTurn(round + at, run(ours), run(theirs)));
       }
     } finally {
@@ -138,6 +140,48 @@ async function benchLoads(scratch: string): Promise<void> {
   }
   say(`\n${rounds} rounds of ${seconds} s for each load\n`);
   printLoads(results);
+}
+
+/** Each setting beside etcd's, and beside neither users nor TLS on the same server in the same round. */
+async function benchAccess(scratch: string): Promise<void> {
+  const results: AccessResult[][] = [];
+  for (let round = 0; round < rounds; round++)
+    results.push(await accessRound({ folder: scratch, round, seconds, env: FAIR }));
+  say(`\n${rounds} rounds of ${seconds} s for each load under each setting\n`);
+  row([
+    'load',
+    'with',
+    'ours /s',
+    'theirs /s',
+    'ours ÷ theirs',
+    'ours ÷ ours without',
+    'theirs ÷ theirs without',
+  ]);
+  row(Array.from({ length: 7 }, () => '---'));
+  const cells = (name: string, setting: string): AccessResult[] =>
+    results.flatMap((round) => round.filter((one) => one.load.name === name && one.setting === setting));
+  for (const { name } of ACCESS_LOADS) {
+    const bare = cells(name, 'neither');
+    for (const setting of SETTINGS) {
+      const pairs = cells(name, setting);
+      const goal = setting === 'users' && name.startsWith('put') ? 0.85 : undefined;
+      const beside = (who: 'ours' | 'theirs'): number[] =>
+        pairs.map((pair, i) => pair[who].perSecond / bare[i]![who].perSecond);
+      row([
+        name,
+        setting,
+        of(pairs, ({ ours }) => ours.perSecond).toFixed(0),
+        of(pairs, ({ theirs }) => theirs.perSecond).toFixed(0),
+        ratio(
+          pairs.map(({ ours, theirs }) => ours.perSecond / theirs.perSecond),
+          undefined,
+          false,
+        ),
+        ratio(beside('ours'), goal, false),
+        ratio(beside('theirs'), undefined, false),
+      ]);
+    }
+  }
 }
 
 async function benchStart(scratch: string): Promise<void> {
@@ -185,6 +229,7 @@ try {
     `${subjectProgram().label} beside etcd 3.6: ${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}, in ${scratch}`,
   );
   if (!values['no-load']) await benchLoads(scratch);
+  if (!values['no-access']) await benchAccess(scratch);
   if (!values['no-start']) await benchStart(scratch);
 } finally {
   rmSync(scratch, { recursive: true, force: true });

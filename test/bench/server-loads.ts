@@ -62,16 +62,23 @@ async function runClient(server: EtcdServer, ...args: string[]): Promise<ClientR
 }
 
 /** Puts the keys there that ranges and transactions ask for. */
-export async function fill(server: EtcdServer): Promise<void> {
-  await runClient(server, 'fill', '--clients=64', '--conns=4');
+export async function fill(server: EtcdServer, flags: readonly string[] = []): Promise<void> {
+  await runClient(server, 'fill', '--clients=64', '--conns=4', ...flags);
+}
+
+interface RunOptions {
+  seconds: number;
+  /** Which keys are chosen. */
+  seed: number;
+  /** What the clients show of themselves. */
+  flags?: readonly string[];
 }
 
 /** Loads a server for so many seconds. */
 export async function runLoadOn(
   server: EtcdServer,
   load: Load,
-  seconds: number,
-  seed: number,
+  { seconds, seed, flags = [] }: RunOptions,
 ): Promise<LoadResult> {
   const before = cpuSeconds(server.pid);
   const report = await runClient(
@@ -82,6 +89,7 @@ export async function runLoadOn(
     `--duration=${seconds}s`,
     `--watchers=${load.watchers ?? 1}`,
     `--seed=${seed}`,
+    ...flags,
   );
   const count = report.events ?? report.operations;
   return {

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 import { Channel } from '../../src/client/channel.ts';
 import { RpcError, STATUS, type Status } from '../../src/rpc/status.ts';
-import { selfSigned } from '../support/certificate.ts';
+import { selfSigned } from '../support/authority.ts';
 import { serverUnderTest, text, type UnderTest, until, words } from '../rpc/server-under-test.ts';
 
 const hasStatus =
@@ -180,7 +180,7 @@ describe('connecting', () => {
   test('under TLS needs the right authority, and the certificate that the server asks for', async (t) => {
     const under = await serverUnderTest();
     t.after(() => under.end());
-    const identity = selfSigned();
+    const identity = await selfSigned();
     const { cert, key } = identity;
     const secure = createTlsServer(
       { ...identity, ca: cert, requestCert: true, ALPNProtocols: ['h2'] },

@@ -4,19 +4,10 @@
  */
 import { CorruptError } from '../../src/errors.ts';
 import type { Field, Message } from '../../src/format/proto/field.ts';
-import { keyValue } from '../../src/format/proto/mvccpb.ts';
 import { RpcError } from '../../src/rpc/status.ts';
 
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 type Loose = Record<string, unknown>;
-
-/** Names of enum members that requests and answers use. */
-const ENUMS: Readonly<Record<string, readonly string[]>> = {
-  'etcdserverpb.AlarmRequest.action': ['GET', 'ACTIVATE', 'DEACTIVATE'],
-  'etcdserverpb.AlarmRequest.alarm': ['NONE', 'NOSPACE', 'CORRUPT'],
-  'etcdserverpb.AlarmMember.alarm': ['NONE', 'NOSPACE', 'CORRUPT'],
-  'etcdserverpb.DowngradeRequest.action': ['VALIDATE', 'ENABLE', 'CANCEL'],
-};
 
 const plain = (name: string): string => name.replaceAll('_', '').toLowerCase();
 
@@ -39,13 +30,13 @@ function fromJson(of: Message<unknown>, body: { [name: string]: Json }): Loose {
     const found = Object.entries(of.fields).find(([key]) => plain(key) === plain(name));
     if (!found) throw new TypeError(`${of.name} has no field ${name}`);
     const [key, field] = found;
-    const one = (item: Json): unknown => valueFrom(field, `${of.name}.${key}`, item);
+    const one = (item: Json): unknown => valueFrom(field, item);
     value[key] = Array.isArray(json) ? json.map(one) : one(json);
   }
   return value;
 }
 
-function valueFrom(field: Field, name: string, json: Json): unknown {
+function valueFrom(field: Field, json: Json): unknown {
   switch (field.kind) {
     case 'message':
       return fromJson(messageOf(field), json as { [name: string]: Json });
@@ -55,7 +46,7 @@ function valueFrom(field: Field, name: string, json: Json): unknown {
     case 'bytes':
       return Buffer.from(json as string, 'base64');
     case 'enum':
-      return ENUMS[name]!.indexOf(json as string);
+      return field.names!.indexOf(json as string);
     case 'count':
       return Number(json);
     default:
@@ -69,19 +60,19 @@ export function shapeOfMessage(of: Message<unknown>, value: Loose): Json {
   for (const [key, field] of Object.entries(of.fields)) {
     const part = value[key];
     if (part === undefined) continue;
-    const one = (item: unknown): Json => shapeOfValue(field, `${of.name}.${key}`, item);
+    const one = (item: unknown): Json => shapeOfValue(field, item);
     const json = Array.isArray(part) ? part.map(one) : one(part);
     if (!isZero(json)) shape[plain(key)] = json;
   }
   return shape;
 }
 
-function shapeOfValue(field: Field, name: string, value: unknown): Json {
+function shapeOfValue(field: Field, value: unknown): Json {
   if (field.kind === 'message') return shapeOfMessage(messageOf(field), value as Loose);
-  if (name === 'v3electionpb.LeaderResponse.kv')
-    return shapeOfMessage(keyValue, keyValue.decode(value as Uint8Array));
+  if (field.holds !== undefined)
+    return shapeOfMessage(field.holds, field.holds.decode(value as Uint8Array) as Loose);
   if (field.kind === 'bytes') return Buffer.from(value as Uint8Array).toString('base64');
-  if (field.kind === 'enum') return ENUMS[name]?.[value as number] ?? String(value);
+  if (field.kind === 'enum') return field.names?.[value as number] ?? String(value);
   return typeof value === 'boolean' ? value : String(value);
 }
 

@@ -7,7 +7,7 @@ import { verify } from '../../src/check/verify.ts';
 import { plainContext } from '../../src/ops/context.ts';
 import { hashKV } from '../../src/ops/inspect/hashkv.ts';
 import { fetchSnapshot } from '../../src/ops/snapshot/fetch.ts';
-import { selfSigned } from '../support/certificate.ts';
+import { selfSigned } from '../support/authority.ts';
 import { differingRows, readDatabaseRows } from '../support/database-rows.ts';
 import { scratch } from '../support/scratch.ts';
 import { ask, etcdutl, freeMemberPorts, hashKv, runLoad, skipReason, succeeded } from './etcd.ts';
@@ -46,7 +46,7 @@ for (const version of ['3.5', '3.6', '3.7'] as const) {
     { skip: skipReason(version) },
     async (t) => {
       const folder = scratch(t);
-      const identity = selfSigned();
+      const identity = await selfSigned();
       const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
       writeFileSync(files.cert, identity.cert);
       writeFileSync(files.key, identity.key);

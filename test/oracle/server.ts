@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { get } from 'node:http';
+import { get as getSecurely } from 'node:https';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -36,6 +37,12 @@ export interface StartOptions {
   forceNewCluster?: boolean;
   /** How long it may take to become healthy; 30 s unless given. */
   timeoutMs?: number;
+  /** Clients are served under TLS; whoever asks after its health shows this certificate, and trusts any. */
+  secure?: { cert?: string; key?: string };
+  /** Where else clients are served. */
+  moreClientUrls?: readonly string[];
+  /** Where its health is asked for, when that is not its client URL. */
+  healthUrl?: string;
 }
 
 /** A program that can be started as a member. */
@@ -66,6 +73,8 @@ export interface EtcdServer {
   /** Client URL. */
   readonly endpoint: string;
   readonly peerUrl: string;
+  /** Where its health is asked for, and with what. */
+  readonly health: { url: string; cert?: string; key?: string };
   readonly pid: number;
   /** Everything it wrote to stdout and stderr; of a long log the last 4 MiB. */
   log(): string;
@@ -191,14 +200,18 @@ export function etcdProgram(version: Version): ServerProgram {
   return { version, label: `etcd ${version}`, file, args, readyText: 'serving client traffic' };
 }
 
+function clientUrlOf({ secure }: StartOptions, ports: Ports): string {
+  return `${secure ? 'https' : 'http'}://127.0.0.1:${ports.client}`;
+}
+
 function serverArguments(version: Version, options: StartOptions, ports: Ports): string[] {
   const name = options.name ?? 'default';
-  const clientUrl = `http://127.0.0.1:${ports.client}`;
+  const clientUrl = clientUrlOf(options, ports);
   const peerUrl = peerUrlOf(ports);
   const args = [
     `--name=${name}`,
     `--data-dir=${options.dataDir}`,
-    `--listen-client-urls=${clientUrl}`,
+    `--listen-client-urls=${[clientUrl, ...(options.moreClientUrls ?? [])].join(',')}`,
     `--advertise-client-urls=${clientUrl}`,
     `--listen-peer-urls=${peerUrl}`,
     `--initial-advertise-peer-urls=${peerUrl}`,
@@ -254,8 +267,9 @@ function launch(program: ServerProgram, options: StartOptions, ports: Ports): Et
     label,
     name: options.name ?? 'default',
     dataDir: options.dataDir,
-    endpoint: `http://127.0.0.1:${ports.client}`,
+    endpoint: clientUrlOf(options, ports),
     peerUrl: peerUrlOf(ports),
+    health: { ...options.secure, url: options.healthUrl ?? clientUrlOf(options, ports) },
     pid: pid ?? -1,
     log,
     exited,
@@ -288,13 +302,13 @@ function keepLog(child: ChildProcess): () => string {
  * its log if it exits or is not healthy in time.
  */
 export function untilHealthy(server: EtcdServer, timeoutMs = 30_000): Promise<void> {
-  return until(server, timeoutMs, () => isHealthy(server.endpoint));
+  return until(server, timeoutMs, () => isHealthy(server.health));
 }
 
 /** The log is asked as well, since another process's server may answer on a port that ours did not get. */
 function untilStarted(server: EtcdServer, readyText: string, timeoutMs = 30_000): Promise<void> {
   const isServing = (): boolean => server.log().includes(readyText);
-  return until(server, timeoutMs, async () => isServing() && (await isHealthy(server.endpoint)));
+  return until(server, timeoutMs, async () => isServing() && (await isHealthy(server.health)));
 }
 
 async function until(server: EtcdServer, timeoutMs: number, isMet: () => Promise<boolean>): Promise<void> {
@@ -313,10 +327,12 @@ async function until(server: EtcdServer, timeoutMs: number, isMet: () => Promise
 }
 
 /** Whether the server answers and its cluster has a leader; a raised alarm does not count as illness. */
-function isHealthy(endpoint: string): Promise<boolean> {
+function isHealthy({ url: base, ...identity }: EtcdServer['health']): Promise<boolean> {
   return new Promise((fulfil) => {
-    const url = `${endpoint}/health?exclude=NOSPACE&exclude=CORRUPT`;
-    const request = get(url, { agent: false, timeout: 5000 }, (response) => {
+    const url = `${base}/health?exclude=NOSPACE&exclude=CORRUPT`;
+    const ask = base.startsWith('https:') ? getSecurely : get;
+    const options = { agent: false as const, timeout: 5000, rejectUnauthorized: false, ...identity };
+    const request = ask(url, options, (response) => {
       response.resume();
       response.once('close', () => fulfil(response.statusCode === 200));
     });

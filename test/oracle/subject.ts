@@ -63,15 +63,24 @@ export function endAfter(t: Scope, serverNow: () => EtcdServer | undefined): voi
   });
 }
 
-/** Real etcd 3.6 and the server under test, each on a fresh directory, gone when the test is over. */
+/**
+ * Real etcd 3.6 and the server under test, each on a fresh directory, gone when the test is over. With two ports, each
+ * tells its health on one of them, in the clear: that of a client URL can be hard to ask for.
+ */
 export async function startBoth(
   t: Scope,
   folder: string,
   options: Partial<StartOptions> = {},
+  healthPorts?: readonly [number, number],
 ): Promise<{ real: EtcdServer; subject: EtcdServer }> {
+  const telling = (port: number | undefined): Partial<StartOptions> => {
+    if (port === undefined) return options;
+    const healthUrl = `http://127.0.0.1:${port}`;
+    return { ...options, healthUrl, args: [`--listen-metrics-urls=${healthUrl}`, ...(options.args ?? [])] };
+  };
   const starting = [
-    startEtcd('3.6', { ...options, dataDir: join(folder, 'real') }),
-    startSubject({ ...options, dataDir: join(folder, 'subject') }),
+    startEtcd('3.6', { ...telling(healthPorts?.[0]), dataDir: join(folder, 'real') }),
+    startSubject({ ...telling(healthPorts?.[1]), dataDir: join(folder, 'subject') }),
   ];
   const settled = await Promise.allSettled(starting);
   for (const each of settled) {

@@ -70,8 +70,8 @@ export class RawClient {
   isClosed = false;
   #unread: Buffer = Buffer.alloc(0);
 
-  constructor(port: number) {
-    this.socket = connect(port, '127.0.0.1');
+  constructor(port: number, socket = connect(port, '127.0.0.1')) {
+    this.socket = socket;
     this.socket.on('error', () => {});
     this.socket.on('close', () => {
       this.isClosed = true;

@@ -19,11 +19,11 @@ test('what cannot be is refused in the words of etcd', () => {
     [{ listenClientUrls: [] }, 'there is no URL to listen on for clients'],
     [
       { listenClientUrls: ['https://127.0.0.1:2379'] },
-      'this server speaks no TLS, so it cannot listen on https://127.0.0.1:2379',
+      'TLS key/cert (--cert-file, --key-file) must be provided for client url https://127.0.0.1:2379 with HTTPS scheme',
     ],
     [
       { listenClientHttpUrls: ['unixs:///run/x'] },
-      'this server speaks no TLS, so it cannot listen on unixs:///run/x',
+      'TLS key/cert (--cert-file, --key-file) must be provided for client url unixs:///run/x with HTTPS scheme',
     ],
     [
       { advertiseClientUrls: ['http://:2379'] },

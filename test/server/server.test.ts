@@ -117,6 +117,42 @@ test('a member serves gRPC and HTTP on a port it found, and is there again after
   assert.equal(await valueOf(await channelTo(t, again.server), 'a'), 'first');
 });
 
+/** What a JSON gateway answers to a request. */
+async function postJson(
+  url: string,
+  path: string,
+  body: object = {},
+): Promise<{ code: number; text: string }> {
+  const response = await fetch(`${url}${path}`, { method: 'POST', body: JSON.stringify(body) });
+  return { code: response.status, text: await response.text() };
+}
+
+test('the gateway calls the same methods, and they are counted', async (t) => {
+  const { server } = await start(t, memberAt(join(scratch(t), 'data')));
+  const url = server.urls[0]!;
+  const put = await postJson(url, '/v3/kv/put', { key: 'YQ==', value: 'Yg==' });
+  assert.match(put.text, /"revision":"2"/);
+  assert.equal(await valueOf(await channelTo(t, server), 'a'), 'b');
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  assert.match(metrics, /grpc_server_handled_total\{[^}]*grpc_method="Put"[^}]*\} 1\n/);
+});
+
+test('a server that stops ends what waits in the gateway', async (t) => {
+  const { server } = await start(t, memberAt(join(scratch(t), 'data')));
+  const body = JSON.stringify({ create_request: { key: 'YQ==' } });
+  const response = await fetch(`${server.urls[0]}/v3/watch`, { method: 'POST', body });
+  await server.stop(5000);
+  assert.match(await response.text(), /"created":true\}\}\n\{"error":\{"code":14,/);
+});
+
+test('without the gateway its paths are as unknown as others', async (t) => {
+  const { server } = await start(t, memberAt(join(scratch(t), 'data')), {
+    config: { isGatewayEnabled: false },
+  });
+  const answer = await postJson(server.urls[0]!, '/v3/kv/range');
+  assert.deepEqual(answer, { code: 404, text: '404 page not found\n' });
+});
+
 test('metrics and HTTP have ports of their own when asked to, and are closed with the rest', async (t) => {
   const folder = scratch(t);
   const sockets = [`unix://${folder}/http.sock`, `unix://${folder}/metrics.sock`];
@@ -124,6 +160,7 @@ test('metrics and HTTP have ports of their own when asked to, and are closed wit
     config: { listenClientHttpUrls: [sockets[0]!], listenMetricsUrls: [sockets[1]!] },
   });
   assert.equal((await fetch(`${server.urls[0]}/health`)).status, 404, 'gRPC alone');
+  assert.equal((await postJson(server.urls[0]!, '/v3/maintenance/status')).code, 404);
   for (const path of ['http.sock', 'metrics.sock']) {
     const socket = connect(join(folder, path));
     socket.end('GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');

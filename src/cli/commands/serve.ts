@@ -78,7 +78,12 @@ function announce(server: RunningServer, config: ServerConfig, log: Log): void {
   for (const url of server.urls) {
     const address = addressOf(url);
     const shown = address.kind === 'unix' ? address.path : `${bracketed(address.host)}:${address.port}`;
-    log.info({ traffic, address: shown }, 'serving client traffic insecurely; this is strongly discouraged!');
+    log.info(
+      { traffic, address: shown },
+      address.isSecure
+        ? 'serving client traffic securely'
+        : 'serving client traffic insecurely; this is strongly discouraged!',
+    );
   }
 }
 

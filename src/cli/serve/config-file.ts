@@ -41,7 +41,18 @@ const SPELLINGS: Readonly<Record<string, ServeFlag>> = {
 };
 
 /** What etcd does not read from a file either. */
-const FLAGS_ONLY: readonly ServeFlag[] = [...OWN_FLAGS, 'config-file', 'version'];
+const FLAGS_ONLY: readonly ServeFlag[] = [
+  ...OWN_FLAGS,
+  'config-file',
+  'version',
+  'client-crl-file',
+  'peer-crl-file',
+];
+
+/** Flags that stand in a group alone: at the top, etcd does not know their names. */
+const GROUPED: readonly ServeFlag[] = Object.values(GROUPS).flatMap((group) => Object.values(group));
+
+const isGrouped = (key: string): boolean => (GROUPED as readonly string[]).includes(key);
 
 interface Reading {
   file: string;
@@ -57,7 +68,7 @@ export function readConfigFile(file: string): Pick<Reading, 'settings' | 'unknow
   if (root === null || root === undefined) return reading;
   for (const [key, value] of Object.entries(asGroup(root, 'the file', file))) {
     const group = Object.hasOwn(GROUPS, key) ? GROUPS[key] : undefined;
-    if (group === undefined) readKey(key, SPELLINGS[key] ?? key, value, reading);
+    if (group === undefined) readKey(key, isGrouped(key) ? '' : (SPELLINGS[key] ?? key), value, reading);
     else if (value !== null) {
       for (const [inner, item] of Object.entries(asGroup(value, key, file)))
         readKey(`${key}.${inner}`, group[inner] ?? '', item, reading);

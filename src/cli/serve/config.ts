@@ -15,6 +15,7 @@ import { parseDuration } from '../../bytes/duration.ts';
 import { flagText } from '../flags.ts';
 import { SERVE_FLAGS, type ServeFlag } from './flags.ts';
 import type { Note, Settings } from './settings.ts';
+import { tlsNotes, tlsOf } from './tls-settings.ts';
 
 export interface Surroundings {
   /** Address by which other hosts reach this one. */
@@ -36,10 +37,12 @@ export function configOf(
     ...storageOf(settings, notes),
     ...limitsOf(settings),
     target,
+    clientTls: tlsOf(settings),
     emulate: choiceOf(settings, 'emulate', EMULATED_VERSIONS),
     name: settings.text('name')!,
     hostWhitelist: settings.list('host-whitelist'),
     corsOrigins: settings.list('cors'),
+    isGatewayEnabled: settings.boolean('enable-grpc-gateway'),
     warningApplyMs: settings.duration('warning-apply-duration')!,
     warningUnaryMs: settings.duration('warning-unary-request-duration')!,
     isMetricsExtensive: choiceOf(settings, 'metrics', ['basic', 'extensive']) === 'extensive',
@@ -50,6 +53,7 @@ export function configOf(
     allowUnlocked: settings.boolean('no-lock'),
   };
   checkConfig(config);
+  notes.push(...tlsNotes(config));
   if (config.name === DEFAULT_NAME && target.kind === 'member') {
     notes.push({
       level: 'warn',

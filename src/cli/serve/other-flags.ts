@@ -8,12 +8,11 @@ const NO_PEERS = 'one member talks to no peers, so no peer port is opened';
 const NO_ELECTION = 'one member elects itself at once';
 const NO_COMPARISON = 'there is no other member to compare hashes with';
 const NO_DISCOVERY_USE = 'this member is not found by discovery';
-const NO_HANDSHAKE = 'nothing is negotiated, since no TLS is spoken';
+const NO_OWN_CALLS = 'it is for calls that etcd makes to itself; this server makes none';
 const NO_PROXY = 'this server is no proxy';
 const NO_V2 = 'there is no v2 store; what a snapshot file needs of it follows from the emulated version';
 const OWN_SLICES = 'compaction runs in slices between requests, whose size follows the load';
 
-const NO_TLS = 'this server speaks no TLS; put a TLS proxy before it';
 const NO_DISCOVERY = 'this server is one member and finds no others; name it with --initial-cluster';
 const NO_TRACING = 'this server sends no traces';
 const NO_ROTATION = 'this server does not rotate its log; logrotate with copytruncate does';
@@ -52,31 +51,19 @@ export const OTHER_FLAGS = {
   'discovery-keepalive-timeout': idle('duration', NO_DISCOVERY_USE),
   'discovery-insecure-transport': idle('boolean', NO_DISCOVERY_USE),
   'discovery-insecure-skip-tls-verify': idle('boolean', NO_DISCOVERY_USE),
+  'client-cert-file': idle('text', NO_OWN_CALLS),
+  'client-key-file': idle('text', NO_OWN_CALLS),
   'proxy-dial-timeout': idle('integer', NO_PROXY),
   'proxy-failure-wait': idle('integer', NO_PROXY),
   'proxy-read-timeout': idle('integer', NO_PROXY),
   'proxy-refresh-interval': idle('integer', NO_PROXY),
   'proxy-write-timeout': idle('integer', NO_PROXY),
-  'cipher-suites': idle('list', NO_HANDSHAKE),
-  'tls-min-version': idle('text', NO_HANDSHAKE),
-  'tls-max-version': idle('text', NO_HANDSHAKE),
-  'self-signed-cert-validity': idle('integer', 'no certificates are made'),
   'log-rotation-config-json': idle('text', 'the log is not rotated'),
   'distributed-tracing-address': idle('text', NO_TRACING),
   'distributed-tracing-service-name': idle('text', NO_TRACING),
   'distributed-tracing-instance-id': idle('text', NO_TRACING),
   'distributed-tracing-sampling-rate': idle('integer', NO_TRACING),
 
-  'cert-file': refused('text', NO_TLS),
-  'key-file': refused('text', NO_TLS),
-  'client-cert-auth': refused('boolean', NO_TLS),
-  'client-cert-file': refused('text', NO_TLS),
-  'client-key-file': refused('text', NO_TLS),
-  'client-crl-file': refused('text', NO_TLS),
-  'client-cert-allowed-hostname': refused('list', NO_TLS),
-  'trusted-ca-file': refused('text', NO_TLS),
-  'auto-tls': refused('boolean', NO_TLS),
-  'enable-grpc-gateway': refused('boolean', 'this server has no JSON gateway under /v3/; use a gRPC client'),
   'enable-pprof': refused(
     'boolean',
     'profiles of the Go runtime cannot be had from Node; node --cpu-prof can',

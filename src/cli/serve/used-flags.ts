@@ -4,6 +4,7 @@ import { used } from './flag-row.ts';
 const MEMBER = 'Member';
 const LISTEN = 'Listening';
 const CLUSTER = 'Clustering';
+const TLS = 'TLS';
 const STORAGE = 'Storage';
 const LIMITS = 'Limits';
 const AUTH = 'Authentication';
@@ -47,6 +48,35 @@ export const USED_FLAGS = {
     default: '*',
   }),
   cors: used(LISTEN, 'list', 'Origins that browsers may ask from; * accepts all', { default: '*' }),
+  'enable-grpc-gateway': used(LISTEN, 'boolean', 'The API as JSON over HTTP below /v3/', { default: 'true' }),
+
+  'cert-file': used(TLS, 'text', 'PEM file of the certificate for https and unixs URLs'),
+  'key-file': used(TLS, 'text', 'PEM file of its key'),
+  'trusted-ca-file': used(TLS, 'text', 'PEM file of the authorities that clients must have a certificate of'),
+  'client-cert-auth': used(
+    TLS,
+    'boolean',
+    'Clients must show a certificate, whose common name is their user',
+  ),
+  'client-cert-allowed-hostname': used(
+    TLS,
+    'list',
+    "Host names, of which a client's certificate must have one",
+  ),
+  'client-crl-file': used(TLS, 'text', 'DER file of certificates of clients that are revoked'),
+  'auto-tls': used(TLS, 'boolean', 'Without files, make a certificate that signs itself'),
+  'self-signed-cert-validity': used(TLS, 'integer', 'Years that such a certificate is good for', {
+    min: 0,
+    default: '1',
+  }),
+  'cipher-suites': used(TLS, 'list', "Cipher suites up to TLS 1.2, by Go's names (default: as Go)"),
+  'tls-min-version': used(TLS, 'text', 'Oldest version of TLS', {
+    words: ['TLS1.2', 'TLS1.3'],
+    default: 'TLS1.2',
+  }),
+  'tls-max-version': used(TLS, 'text', 'Newest version of TLS (default: 1.3)', {
+    words: ['TLS1.2', 'TLS1.3'],
+  }),
 
   'advertise-client-urls': used(CLUSTER, 'text', 'Client URLs of this member, as clients are told them', {
     default: 'http://localhost:2379',

@@ -1,6 +1,6 @@
 /** Auth requests in the log (etcd v3.6 api/etcdserverpb/rpc.proto, raft_internal.proto); proto3. */
 import { permission, userAddOptions } from './authpb.ts';
-import { bytes, embed, text } from './field.ts';
+import { bytes, embed, named, text } from './field.ts';
 import { message, type Value } from './message.ts';
 
 export const authEnableRequest = message('etcdserverpb.AuthEnableRequest', {});
@@ -20,7 +20,7 @@ export const authUserAddRequest = message('etcdserverpb.AuthUserAddRequest', {
   name: text(1),
   password: text(2),
   options: embed(3, userAddOptions),
-  hashedPassword: text(4),
+  hashedPassword: named('hashedPassword', text(4)),
 });
 export type AuthUserAddRequest = Value<typeof authUserAddRequest>;
 
@@ -30,7 +30,7 @@ export const authUserGetRequest = message('etcdserverpb.AuthUserGetRequest', { n
 export const authUserChangePasswordRequest = message('etcdserverpb.AuthUserChangePasswordRequest', {
   name: text(1),
   password: text(2),
-  hashedPassword: text(3),
+  hashedPassword: named('hashedPassword', text(3)),
 });
 export type AuthUserChangePasswordRequest = Value<typeof authUserChangePasswordRequest>;
 

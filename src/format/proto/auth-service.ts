@@ -1,6 +1,6 @@
 /** What the Auth service is asked and answers beside the log's requests (etcd v3.6 api/etcdserverpb/rpc.proto); proto3. */
 import { permission } from './authpb.ts';
-import { bool, count, embed, repeated, text } from './field.ts';
+import { bool, count, embed, named, repeated, text } from './field.ts';
 import { responseHeader } from './kvpb.ts';
 import { message } from './message.ts';
 
@@ -16,7 +16,7 @@ export const authenticateResponse = message('etcdserverpb.AuthenticateResponse',
 export const authStatusResponse = message('etcdserverpb.AuthStatusResponse', {
   header: embed(1, responseHeader),
   enabled: bool(2),
-  authRevision: count(3),
+  authRevision: named('authRevision', count(3)),
 });
 
 export const authUserGetResponse = message('etcdserverpb.AuthUserGetResponse', {

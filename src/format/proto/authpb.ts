@@ -1,5 +1,5 @@
 /** Rows of `authUsers` and `authRoles` (etcd v3.6 api/authpb/auth.proto); proto3. */
-import { bool, bytes, choice, embed, repeated, text } from './field.ts';
+import { bool, bytes, choice, embed, named, repeated, text } from './field.ts';
 import { message, type Value } from './message.ts';
 
 export const userAddOptions = message('authpb.UserAddOptions', { noPassword: bool(1) });
@@ -18,7 +18,7 @@ export const PERMISSION_TYPE = { read: 0, write: 1, readWrite: 2 } as const;
 
 /** `rangeEnd` empty: one key; a single zero byte: to the end of all keys. */
 export const permission = message('authpb.Permission', {
-  permType: choice(1),
+  permType: named('permType', choice(1, ['READ', 'WRITE', 'READWRITE'])),
   key: bytes(2),
   rangeEnd: bytes(3),
 });
@@ -27,6 +27,6 @@ export type Permission = Value<typeof permission>;
 /** `keyPermission` is sorted by key. */
 export const role = message('authpb.Role', {
   name: bytes(1),
-  keyPermission: repeated(embed(2, permission)),
+  keyPermission: named('keyPermission', repeated(embed(2, permission))),
 });
 export type Role = Value<typeof role>;

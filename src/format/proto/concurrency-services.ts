@@ -1,7 +1,8 @@
 /** v3lock, v3election and gRPC's own health service (etcd v3.6 server/etcdserver/api/v3lock, v3election); proto3. */
-import { bytes, choice, count, embed, int64, text } from './field.ts';
+import { bytes, choice, count, embed, encoded, int64, text } from './field.ts';
 import { responseHeader } from './kvpb.ts';
 import { message, type Value } from './message.ts';
+import { keyValue } from './mvccpb.ts';
 
 const header = embed(1, responseHeader);
 
@@ -30,7 +31,7 @@ export const campaignResponse = message('v3electionpb.CampaignResponse', {
 });
 export const leaderRequest = message('v3electionpb.LeaderRequest', { name: bytes(1) });
 /** `kv`: an encoded mvccpb.KeyValue. */
-export const leaderResponse = message('v3electionpb.LeaderResponse', { header, kv: bytes(2) });
+export const leaderResponse = message('v3electionpb.LeaderResponse', { header, kv: encoded(2, keyValue) });
 export const resignRequest = message('v3electionpb.ResignRequest', { leader: embed(1, leaderKey) });
 export const resignResponse = message('v3electionpb.ResignResponse', { header });
 export const proclaimRequest = message('v3electionpb.ProclaimRequest', {

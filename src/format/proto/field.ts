@@ -25,6 +25,12 @@ export interface Field<V = unknown, O extends boolean = boolean> {
   readonly group?: string;
   /** Of a `message` field; a function where messages contain themselves. */
   readonly of?: Message<unknown> | (() => Message<unknown>);
+  /** Of a `bytes` field that stands where the schema has a message: what the bytes are. */
+  readonly holds?: Message<unknown>;
+  /** The name in the schema, where it is not the key in snake_case. */
+  readonly textName?: string;
+  /** Names of an enum's members, by their number. */
+  readonly names?: readonly string[];
   /** Only for inference. */
   readonly value?: V;
   /** Only for inference. */
@@ -64,8 +70,11 @@ export const int64 = scalar<bigint>('int64');
 /** An index, term, revision, time or count; above 2^53−1, or negative, it decodes to damage. */
 export const count = scalar<number>('count');
 export const uint32 = scalar<number>('uint32');
-/** A signed 32-bit number; unknown ones are kept. */
-export const choice = scalar<number>('enum');
+/** A signed 32-bit number; unknown ones are kept. `names` are the schema's, in the order of their numbers. */
+export function choice(number: number, names?: readonly string[]): Field<number, false> {
+  const field = scalar<number>('enum')(number);
+  return names === undefined ? field : { ...field, names };
+}
 export const bool = scalar<boolean>('bool');
 /** Decodes to a view of the input, not a copy. */
 export const bytes = scalar<Uint8Array>('bytes');
@@ -75,6 +84,16 @@ export const text = scalar<string>('text');
 /** A message within. It may be absent, unless `always`. */
 export function embed<V>(number: number, of: Message<V> | (() => Message<V>)): Field<V, true> {
   return { number, kind: 'message', presence: 'optional', isRepeated: false, isPacked: false, of };
+}
+
+/** A message that stays encoded; an absent one is empty. */
+export function encoded(number: number, holds: Message<unknown>): Field<Uint8Array, false> {
+  return { ...bytes(number), holds };
+}
+
+/** A field whose name in the schema does not follow from its key. */
+export function named<F extends Field>(textName: string, field: F): F {
+  return { ...field, textName };
 }
 
 /** Decodes to its zero when absent; see {@link Presence}. */

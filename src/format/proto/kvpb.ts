@@ -1,9 +1,10 @@
 /**
  * What the KV service answers (etcd v3.6 api/etcdserverpb/rpc.proto); proto3. Keys and values travel as they are
- * stored: an encoded mvccpb.KeyValue is the same bytes on the wire, so `bytes` stands where the schema has a message.
+ * stored: an encoded mvccpb.KeyValue is the same bytes on the wire, so it stays encoded where the schema has a message.
  */
-import { bool, bytes, count, embed, int64, type Message, oneOf, repeated, uint64 } from './field.ts';
+import { bool, count, embed, encoded, int64, type Message, oneOf, repeated, uint64 } from './field.ts';
 import { message, type Value } from './message.ts';
+import { keyValue } from './mvccpb.ts';
 
 /** Opens every response. `revision` is that of the store when it was made. */
 export const responseHeader = message('etcdserverpb.ResponseHeader', {
@@ -17,7 +18,7 @@ export type ResponseHeader = Value<typeof responseHeader>;
 /** `kvs`: encoded mvccpb.KeyValue each. */
 export const rangeResponse = message('etcdserverpb.RangeResponse', {
   header: embed(1, responseHeader),
-  kvs: repeated(bytes(2)),
+  kvs: repeated(encoded(2, keyValue)),
   more: bool(3),
   count: count(4),
 });
@@ -26,7 +27,7 @@ export type RangeResponse = Value<typeof rangeResponse>;
 /** `prevKv`: an encoded mvccpb.KeyValue; empty when there was none, or it was not asked for. */
 export const putResponse = message('etcdserverpb.PutResponse', {
   header: embed(1, responseHeader),
-  prevKv: bytes(2),
+  prevKv: encoded(2, keyValue),
 });
 export type PutResponse = Value<typeof putResponse>;
 
@@ -34,7 +35,7 @@ export type PutResponse = Value<typeof putResponse>;
 export const deleteRangeResponse = message('etcdserverpb.DeleteRangeResponse', {
   header: embed(1, responseHeader),
   deleted: count(2),
-  prevKvs: repeated(bytes(3)),
+  prevKvs: repeated(encoded(3, keyValue)),
 });
 export type DeleteRangeResponse = Value<typeof deleteRangeResponse>;
 

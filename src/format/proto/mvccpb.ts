@@ -19,7 +19,7 @@ export type KeyValue = Value<typeof keyValue>;
 export const EVENT_TYPE = { put: 0, delete: 1 } as const;
 
 export const event = message('mvccpb.Event', {
-  type: choice(1),
+  type: choice(1, ['PUT', 'DELETE']),
   kv: embed(2, keyValue),
   prevKv: embed(3, keyValue),
 });

@@ -12,6 +12,7 @@ import {
   embed,
   int64,
   type Message,
+  named,
   oneOf,
   repeated,
   text,
@@ -41,8 +42,8 @@ export const rangeRequest = message('etcdserverpb.RangeRequest', {
   rangeEnd: bytes(2),
   limit: int64(3),
   revision: int64(4),
-  sortOrder: choice(5),
-  sortTarget: choice(6),
+  sortOrder: choice(5, ['NONE', 'ASCEND', 'DESCEND']),
+  sortTarget: choice(6, ['KEY', 'VERSION', 'CREATE', 'MOD', 'VALUE']),
   serializable: bool(7),
   keysOnly: bool(8),
   countOnly: bool(9),
@@ -75,8 +76,8 @@ export const COMPARE_TARGET = { version: 0, create: 1, mod: 2, value: 3, lease: 
 
 const target = 'target_union';
 export const compare = message('etcdserverpb.Compare', {
-  result: choice(1),
-  target: choice(2),
+  result: choice(1, ['EQUAL', 'GREATER', 'LESS', 'NOT_EQUAL']),
+  target: choice(2, ['VERSION', 'CREATE', 'MOD', 'VALUE', 'LEASE']),
   key: bytes(3),
   version: oneOf(target, int64(4)),
   createRevision: oneOf(target, int64(5)),
@@ -124,15 +125,18 @@ export const compactionRequest = message('etcdserverpb.CompactionRequest', {
 });
 export type CompactionRequest = Value<typeof compactionRequest>;
 
-export const leaseGrantRequest = message('etcdserverpb.LeaseGrantRequest', { ttl: int64(1), id: int64(2) });
+export const leaseGrantRequest = message('etcdserverpb.LeaseGrantRequest', {
+  ttl: named('TTL', int64(1)),
+  id: named('ID', int64(2)),
+});
 export type LeaseGrantRequest = Value<typeof leaseGrantRequest>;
 
-export const leaseRevokeRequest = message('etcdserverpb.LeaseRevokeRequest', { id: int64(1) });
+export const leaseRevokeRequest = message('etcdserverpb.LeaseRevokeRequest', { id: named('ID', int64(1)) });
 export type LeaseRevokeRequest = Value<typeof leaseRevokeRequest>;
 
 export const leaseCheckpoint = message('etcdserverpb.LeaseCheckpoint', {
-  id: int64(1),
-  remainingTtl: int64(2),
+  id: named('ID', int64(1)),
+  remainingTtl: named('remaining_TTL', int64(2)),
 });
 export const leaseCheckpointRequest = message('etcdserverpb.LeaseCheckpointRequest', {
   checkpoints: repeated(embed(1, leaseCheckpoint)),
@@ -141,16 +145,20 @@ export type LeaseCheckpointRequest = Value<typeof leaseCheckpointRequest>;
 
 export const ALARM_ACTION = { get: 0, activate: 1, deactivate: 2 } as const;
 export const ALARM_TYPE = { none: 0, nospace: 1, corrupt: 2 } as const;
+const ALARM_NAMES = ['NONE', 'NOSPACE', 'CORRUPT'];
 
 export const alarmRequest = message('etcdserverpb.AlarmRequest', {
-  action: choice(1),
-  memberId: uint64(2),
-  alarm: choice(3),
+  action: choice(1, ['GET', 'ACTIVATE', 'DEACTIVATE']),
+  memberId: named('memberID', uint64(2)),
+  alarm: choice(3, ALARM_NAMES),
 });
 export type AlarmRequest = Value<typeof alarmRequest>;
 
 /** The key of a row in bucket `alarm`. */
-export const alarmMember = message('etcdserverpb.AlarmMember', { memberId: uint64(1), alarm: choice(2) });
+export const alarmMember = message('etcdserverpb.AlarmMember', {
+  memberId: named('memberID', uint64(1)),
+  alarm: choice(2, ALARM_NAMES),
+});
 export type AlarmMember = Value<typeof alarmMember>;
 
 /** Only in tests of etcd itself; no effect on state. */

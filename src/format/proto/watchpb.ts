@@ -1,7 +1,8 @@
 /** The Watch service (etcd v3.6 api/etcdserverpb/rpc.proto); proto3. Keys and values as in `kvpb.ts`. */
-import { bool, bytes, choice, count, embed, int64, oneOf, packed, repeated, text } from './field.ts';
+import { bool, bytes, choice, count, embed, encoded, int64, oneOf, packed, repeated, text } from './field.ts';
 import { responseHeader } from './kvpb.ts';
 import { message, type Value } from './message.ts';
+import { event } from './mvccpb.ts';
 
 export const WATCH_FILTER = { noPut: 0, noDelete: 1 } as const;
 
@@ -10,7 +11,7 @@ export const watchCreateRequest = message('etcdserverpb.WatchCreateRequest', {
   rangeEnd: bytes(2),
   startRevision: int64(3),
   progressNotify: bool(4),
-  filters: packed(choice(5)),
+  filters: packed(choice(5, ['NOPUT', 'NODELETE'])),
   prevKv: bool(6),
   watchId: int64(7),
   fragment: bool(8),
@@ -37,6 +38,6 @@ export const watchResponse = message('etcdserverpb.WatchResponse', {
   compactRevision: count(5),
   cancelReason: text(6),
   fragment: bool(7),
-  events: repeated(bytes(11)),
+  events: repeated(encoded(11, event)),
 });
 export type WatchResponse = Value<typeof watchResponse>;

@@ -56,7 +56,9 @@ export class Access {
       return info instanceof Promise ? info.then(known) : known(info);
     }
     const { commonName } = call;
-    const isNamed = isNamedByCertificate && commonName !== undefined;
+    // A gateway before the server shows its own certificate, whoever asked it.
+    const isNamed =
+      isNamedByCertificate && commonName !== undefined && !call.metadata.has('grpcgateway-accept');
     return new Caller(
       authority,
       isNamed ? { username: commonName, revision: authority.users.revision } : undefined,

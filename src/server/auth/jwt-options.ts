@@ -38,11 +38,13 @@ const EC: KeyKind = {
 };
 const ED: KeyKind = { type: 'ed25519', name: 'Ed25519', privateForms: ['pkcs8'], publicForms: ['spki'] };
 
+/** The standard's names, and OpenSSL's. */
+const CURVES = { 'P-256': 'prime256v1', 'P-384': 'secp384r1', 'P-521': 'secp521r1' };
+
 interface Method {
   /** Undefined: the key is a shared secret. */
   kind?: KeyKind;
-  /** As OpenSSL calls it, and as the standard does. */
-  curve?: readonly [string, string];
+  curve?: keyof typeof CURVES;
 }
 
 /** Every `sign-method` of etcd. */
@@ -53,9 +55,9 @@ const METHODS = {
   PS256: { kind: RSA },
   PS384: { kind: RSA },
   PS512: { kind: RSA },
-  ES256: { kind: EC, curve: ['prime256v1', 'P-256'] },
-  ES384: { kind: EC, curve: ['secp384r1', 'P-384'] },
-  ES512: { kind: EC, curve: ['secp521r1', 'P-521'] },
+  ES256: { kind: EC, curve: 'P-256' },
+  ES384: { kind: EC, curve: 'P-384' },
+  ES512: { kind: EC, curve: 'P-521' },
   HS256: {},
   HS384: {},
   HS512: {},
@@ -170,9 +172,9 @@ function keysOf(algorithm: JwtAlgorithm, { publicFile, privateFile }: KeyFiles):
 function refuseUnfit(key: KeyObject, algorithm: JwtAlgorithm, { option, path }: KeyFile): void {
   const { curve }: Method = METHODS[algorithm];
   const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
-  if (curve && namedCurve !== curve[0])
+  if (curve && namedCurve !== CURVES[curve])
     throw invalidOptions(
-      `${option}: ${algorithm} needs a key on ${curve[1]}, and that of ${path} is on ${namedCurve}`,
+      `${option}: ${algorithm} needs a key on ${curve}, and that of ${path} is on ${namedCurve}`,
     );
   if (modulusLength !== undefined && modulusLength < RSA_BITS_MIN)
     throw invalidOptions(
@@ -186,32 +188,22 @@ function privateKeyOf(file: KeyFile, kind: KeyKind): KeyObject {
   return keyOf(file, { kind, forms, what: 'private key' });
 }
 
-function isPrivateKey(key: Buffer, type: KeyKind['privateForms'][number]): boolean {
-  try {
-    createPrivateKey({ key, format: 'der', type });
-    return true;
-  } catch {
-    return false;
-  }
+function publicKeyOf(file: KeyFile, kind: KeyKind): KeyObject {
+  const der = firstBlockOf(file);
+  const forms = kind.publicForms.map((form) => () => publicKeyIn(der, form));
+  return keyOf(file, { kind, forms, what: 'public key' });
 }
 
-function publicKeyOf(file: KeyFile, kind: KeyKind): KeyObject {
-  const key = firstBlockOf(file);
-  // Node would take the public half of a private key, where somebody has mixed up the two files.
-  if (kind.privateForms.some((type) => isPrivateKey(key, type)))
-    throw invalidOptions(`${file.option}: ${file.path} holds a private key`);
-  const forms = kind.publicForms.map(
-    (type) => () =>
-      type === 'certificate'
-        ? new X509Certificate(key).publicKey
-        : createPublicKey({ key, format: 'der', type }),
-  );
-  return keyOf(file, { kind, forms, what: 'public key' });
+function publicKeyIn(key: Buffer, form: KeyKind['publicForms'][number]): KeyObject | undefined {
+  if (form === 'certificate') return new X509Certificate(key).publicKey;
+  const found = createPublicKey({ key, format: 'der', type: form });
+  // Node finds the public half of a private key too, where etcd finds none.
+  return found.export({ format: 'der', type: form }).equals(key) ? found : undefined;
 }
 
 interface KeySearch {
   kind: KeyKind;
-  forms: readonly (() => KeyObject)[];
+  forms: readonly (() => KeyObject | undefined)[];
   what: string;
 }
 
@@ -220,7 +212,7 @@ function keyOf({ option, path }: KeyFile, { kind, forms, what }: KeySearch): Key
   for (const form of forms) {
     try {
       const key = form();
-      if (key.asymmetricKeyType === kind.type) return key;
+      if (key?.asymmetricKeyType === kind.type) return key;
     } catch (error) {
       cause ??= error;
     }
@@ -240,7 +232,7 @@ function firstBlockOf({ option, path, bytes }: KeyFile): Buffer {
   throw invalidOptions(`${option}: ${path} is not PEM: no block between -----BEGIN … and -----END … lines`);
 }
 
-const PEM_BLOCK = /^-----BEGIN (.+)-----[ \t\r]*\n([^-]*)^-----END \1-----/gm;
+const PEM_BLOCK = /^-----BEGIN (.+)-----[ \t\r]*\n([^]*?)^-----END \1-----/gm;
 /** Lines of an encrypted key; what follows them then is no key that can be read. */
 const PEM_HEADERS = /^(?:[^\n:]+:[^\n]*\n)+\r?\n/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;

@@ -95,7 +95,10 @@ export class JwtTokens implements TokenProvider {
     return isTimely(claims, now) ? claims.info : undefined;
   }
 
-  /** Never rejects. */
+  /**
+   * Never rejects. Differs from golang-jwt where jose is stricter, as the standards are: a `crit` header that is not
+   * understood is refused, and so is the salt of a PS signature that is not as long as its hash.
+   */
   async #check(token: string, digest: string, claims: JwtClaims): Promise<AuthInfo | undefined> {
     const { algorithm, keys } = this.#options;
     try {

@@ -82,8 +82,8 @@ export class Passwords {
    * Whether it is the password of a stored hash; false where that is no hash.
    *
    * Differs from Go's `CompareHashAndPassword`, which looks at the first 72 bytes of a longer password, so that a right
-   * one may be followed by anything: false here. It matters for hashes made before 2022,
-   * when Go still made one of the first 72 bytes.
+   * one may be followed by anything: false here. Whoever has had a longer password since before 2022, when Go still
+   * hashed its start, needs another.
    */
   async matches(password: string, hash: Uint8Array | string, call: PasswordCall): Promise<boolean> {
     const stored = parseHash(typeof hash === 'string' ? hash : Buffer.from(hash).toString('latin1'));
@@ -188,7 +188,6 @@ export class Passwords {
 
   #start(): Worker {
     const worker = this.#startWorker();
-    worker.unref();
     let cause: unknown;
     worker.on('message', (answer: PasswordAnswer) => {
       if (worker !== this.#worker) return;
@@ -203,6 +202,8 @@ export class Passwords {
       this.#worker = undefined;
       if (this.#running) this.#fail(`the thread ended with exit code ${code}`, cause);
     });
+    // Last: to listen for messages holds the process again.
+    worker.unref();
     return worker;
   }
 

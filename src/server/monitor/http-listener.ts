@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ToolError } from '../../errors.ts';
-import type { HttpHandler } from './http.ts';
+import type { HttpHandler } from './http-exchange.ts';
 import { listenTarget, removeStaleSocket } from '../listen-target.ts';
 
 const HEADERS_TIMEOUT_MS = 5 * 60_000;
@@ -19,7 +19,8 @@ export async function listenHttp(url: string, handler: HttpHandler): Promise<Htt
   const target = listenTarget(url);
   await removeStaleSocket(target);
   const server = createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS },
+    // A body may be a stream of messages: whoever takes it says how long it may last.
+    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0 },
     handler,
   );
   await new Promise<void>((resolve, reject) => {

@@ -1,17 +1,24 @@
 /**
- * What a server answers over HTTP/1.1: `/version`, `/health`, `/livez`, `/readyz`, `/metrics`. Bodies, headers and codes
- * are those of Go's net/http and etcd v3.6 (server/etcdserver/api/etcdhttp, server/embed/serve.go). No request has a
- * body that is of use; what comes is thrown away, and much of it ends the connection.
+ * What a server answers over HTTP: `/version`, `/health`, `/livez`, `/readyz`, `/metrics`, and the gateway beside them.
+ * Bodies, headers and codes are those of Go's net/http and etcd v3.6 (server/etcdserver/api/etcdhttp,
+ * server/embed/serve.go). But for the gateway no request has a body that is of use; what comes is thrown away, and much
+ * of it ends the connection.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../log.ts';
 import { checksOf, type HealthCheck, readHealth, runChecks } from './health.ts';
+import {
+  fail,
+  type HttpHandler,
+  type HttpRequest,
+  type HttpResponse,
+  PLAIN,
+  takeBody,
+} from './http-exchange.ts';
 import type { Metrics } from './metrics.ts';
 import type { ServerView } from './server-view.ts';
 import type { HealthStats } from './stats.ts';
 
-/** Takes a request and answers it; never throws. */
-export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void;
+export type { HttpHandler } from './http-exchange.ts';
 
 export interface HttpOptions {
   view: ServerView;
@@ -22,10 +29,9 @@ export interface HttpOptions {
   hostWhitelist: readonly string[];
   /** Origins that browsers may ask from; `*` stands for all. */
   corsOrigins: readonly string[];
+  /** Answers what is below `/v3/`; gives whether it was. */
+  gateway?: ((request: HttpRequest, response: HttpResponse) => boolean) | undefined;
 }
-
-const BODY_BYTES_MAX = 64 * 1024;
-const PLAIN = 'text/plain; charset=utf-8';
 
 /** Everything, for client URLs. */
 export function http1Handler(options: HttpOptions): HttpHandler {
@@ -40,7 +46,7 @@ export function http1Handler(options: HttpOptions): HttpHandler {
     if (request.method === 'OPTIONS') {
       takeBody(request, response);
       response.writeHead(200).end();
-    } else route(routes, request, response, options.log);
+    } else if (!options.gateway?.(request, response)) route(routes, request, response, options.log);
   };
 }
 
@@ -63,8 +69,8 @@ export const startingHandler: HttpHandler = (request, response) => {
 };
 
 interface Exchange {
-  request: IncomingMessage;
-  response: ServerResponse;
+  request: HttpRequest;
+  response: HttpResponse;
   path: string;
   query: URLSearchParams;
 }
@@ -95,8 +101,8 @@ function routesOf(options: HttpOptions): Map<string, Route> {
 
 function route(
   routes: ReadonlyMap<string, Route>,
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: HttpRequest,
+  response: HttpResponse,
   log: Log,
 ): void {
   takeBody(request, response);
@@ -114,28 +120,6 @@ function route(
     if (response.headersSent) response.destroy();
     else fail(response, 500, 'Internal Server Error');
   });
-}
-
-/** Nobody waits for a body, so it is read away; one that does not end ends the connection. */
-function takeBody(request: IncomingMessage, response: ServerResponse): void {
-  let sizeBytes = 0;
-  request.on('data', (chunk: Buffer) => {
-    sizeBytes += chunk.length;
-    if (sizeBytes > BODY_BYTES_MAX) request.destroy();
-  });
-  request.on('error', () => response.destroy());
-}
-
-/** Go's `http.Error`. */
-function fail(
-  response: ServerResponse,
-  code: number,
-  text: string,
-  headers: Record<string, string> = {},
-): void {
-  response
-    .writeHead(code, { ...headers, 'content-type': PLAIN, 'x-content-type-options': 'nosniff' })
-    .end(`${text}\n`);
 }
 
 /** Answers what is no GET; gives whether it was one. */
@@ -197,16 +181,18 @@ async function answerChecks(
     .end(`${query.has('verbose') ? report : ''}ok\n`);
 }
 
-function hostOf(request: IncomingMessage): string {
-  const { host = '' } = request.headers;
+function hostOf({ headers }: HttpRequest): string {
+  const host = headers[':authority']?.toString() ?? headers.host ?? '';
   return /^\[([^\]]*)\]/.exec(host)?.[1] ?? host.replace(/:\d*$/, '');
 }
 
-function isAllowedHost(request: IncomingMessage, { hostWhitelist }: HttpOptions): boolean {
+/** Under TLS, the certificate has told the client whom it speaks to. */
+function isAllowedHost(request: HttpRequest, { hostWhitelist }: HttpOptions): boolean {
+  if ('encrypted' in request.socket) return true;
   return hostWhitelist.length === 0 || hostWhitelist.includes('*') || hostWhitelist.includes(hostOf(request));
 }
 
-function rejectHost(request: IncomingMessage, response: ServerResponse, log: Log): void {
+function rejectHost(request: HttpRequest, response: HttpResponse, log: Log): void {
   takeBody(request, response);
   const host = hostOf(request);
   log.warn({ host }, 'rejecting HTTP request to prevent DNS rebinding attacks');
@@ -214,8 +200,8 @@ function rejectHost(request: IncomingMessage, response: ServerResponse, log: Log
 }
 
 function addCorsHeaders(
-  { headers: { origin } }: IncomingMessage,
-  response: ServerResponse,
+  { headers: { origin } }: HttpRequest,
+  response: HttpResponse,
   origins: readonly string[],
 ): void {
   const allowed =

@@ -5,6 +5,7 @@
  */
 import { Counter, Gauge, Histogram as Exposed, Registry } from 'prom-client';
 import { formatId } from '../../format/ids.ts';
+import type { HandshakeStats } from '../../rpc/secure.ts';
 import { STATUS } from '../../rpc/status.ts';
 import type { Histogram } from './histogram.ts';
 import type { CallStats, MethodStats } from './measure.ts';
@@ -15,6 +16,8 @@ import type { Stats } from './stats.ts';
 export interface MetricsOptions {
   stats: Stats;
   calls: CallStats;
+  /** Of TLS; not shown without it. */
+  handshakes?: HandshakeStats;
   view: ServerView;
   /** Whether the time that calls took is shown. */
   isExtensive: boolean;
@@ -38,6 +41,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   addKeys(add, options);
   addDisk(add, options);
   addCalls(add, options);
+  addHandshakes(add, options);
   addProcess(add);
   return { contentType: registry.contentType, text: () => registry.metrics() };
 }
@@ -264,6 +268,15 @@ function addCalls(add: Adder, { calls, isExtensive }: MetricsOptions): void {
   if (!isExtensive) return;
   add.histograms('grpc_server_handling_seconds', 'How long calls took', METHOD_LABELS, () =>
     calls.methods.map((method) => [methodLabels(method), method.seconds]),
+  );
+}
+
+/** Ours: etcd only logs what it turns away. */
+function addHandshakes(add: Adder, { handshakes }: MetricsOptions): void {
+  if (!handshakes) return;
+  add.counter('etcdkit_tls_handshakes_total', 'Clients let in by TLS', () => handshakes.completed);
+  add.counters('etcdkit_tls_refused_total', 'Clients turned away by TLS', ['reason'], () =>
+    Object.entries(handshakes.refused).map(([reason, count]) => [{ reason }, count]),
   );
 }
 

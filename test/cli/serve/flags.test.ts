@@ -80,7 +80,7 @@ ${rows('idle', reason)}
 
 ## Refused
 
-Unless the value asks for nothing, such as \`--auto-tls=false\`.
+Unless the value asks for nothing, such as \`--enable-pprof=false\`.
 
 | flag | why |
 |---|---|

@@ -83,8 +83,8 @@ test('every refused flag is refused with its reason, whatever gives it, unless i
     );
     for (const harmless of treatment.harmless) assert.doesNotThrow(() => collect({ [name]: harmless }), name);
   }
-  assert.throws(() => collect({}, { ETCD_CERT_FILE: 'x.pem' }), {
-    message: 'ETCD_CERT_FILE: this server speaks no TLS; put a TLS proxy before it',
+  assert.throws(() => collect({}, { ETCD_ENABLE_PPROF: 'true' }), {
+    message: `ETCD_ENABLE_PPROF: ${(SERVE_FLAGS['enable-pprof'].treatment as { reason: string }).reason}`,
   });
 });
 

@@ -11,7 +11,7 @@ import { type FetchOptions, fetchSnapshot } from '../../../src/ops/snapshot/fetc
 import type { RpcServer } from '../../../src/rpc/http2-server.ts';
 import type { Stream } from '../../../src/rpc/seam.ts';
 import { RpcError, STATUS } from '../../../src/rpc/status.ts';
-import { selfSigned } from '../../support/certificate.ts';
+import { selfSigned } from '../../support/authority.ts';
 import { fixture } from '../../support/fixtures.ts';
 import { scratch } from '../../support/scratch.ts';
 import { BLOB_SIZE, sendBackup, startSnapshotServer } from '../../support/snapshot-server.ts';
@@ -143,7 +143,7 @@ test('what is there already stays', async (t) => {
 
 test('under TLS the certificate of the server counts, unless it is to be ignored', async (t) => {
   const { server, folder, options } = await given(t, (stream) => send(stream, DATABASE, DIGEST));
-  const identity = selfSigned();
+  const identity = await selfSigned();
   const secure = createTlsServer({ ...identity, ALPNProtocols: ['h2'] }, (socket) => server.accept(socket));
   t.after(() => secure.close());
   await new Promise<void>((resolve) => {

@@ -300,6 +300,12 @@ describe('certificates', () => {
     assert.equal(await outcome(open, range('a'), call()), NOBODY);
   });
 
+  test('one that a gateway shows is not that of whoever asked it', async () => {
+    const users = await WithUsers.make({ isNamedByCertificate: true });
+    const metadata = { 'grpcgateway-accept': '*/*' };
+    assert.equal(await outcome(users, range('a'), new FakeCall('', { commonName: 'u', metadata })), NOBODY);
+  });
+
   test('a token counts more, also one that is not valid', async () => {
     const users = await WithUsers.make({ isNamedByCertificate: true });
     assert.equal(await outcome(users, range('x'), call(users.token('root'))), 'ok');
