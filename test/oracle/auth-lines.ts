@@ -100,7 +100,7 @@ export async function authLines(
   server: EtcdServer,
   options: LinesOptions = {},
 ): Promise<string[]> {
-  const { input, args = [], timeoutMs = 150_000 } = options;
+  const { input, args = [], timeoutMs = 280_000 } = options;
   const all = [part, `--endpoint=${server.endpoint}`, `--limit=${timeoutMs - 10_000}ms`, ...args];
   const running = runTool('3.6', 'authmatrix', all, { timeoutMs, ...(input === undefined ? {} : { input }) });
   return (await succeeded(running)).stdout.trimEnd().split('\n');

@@ -65,7 +65,7 @@ async function call(
   try {
     return await channel.unary(path, message, token === undefined ? {} : { metadata: { token } });
   } finally {
-    channel.close();
+    await channel.close();
   }
 }
 
