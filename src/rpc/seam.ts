@@ -3,7 +3,7 @@
  * no HTTP, a transport knows no message.
  */
 
-/** What a call brings besides its message. Names are lower-case; a name that came twice has its last value. */
+/** What a call brings besides its message. Names are lower-case; of a name that came twice the first value counts. */
 export interface Call {
   /** `/etcdserverpb.KV/Put` */
   path: string;

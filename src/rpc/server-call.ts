@@ -271,7 +271,7 @@ function metadataOf(rawHeaders: readonly string[]): Map<string, string> {
   const metadata = new Map<string, string>();
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = rawHeaders[at]!;
-    if (!name.startsWith(':')) metadata.set(name, rawHeaders[at + 1]!);
+    if (!name.startsWith(':') && !metadata.has(name)) metadata.set(name, rawHeaders[at + 1]!);
   }
   return metadata;
 }

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 export type Version = '3.4' | '3.5' | '3.6' | '3.7';
 
 /** Our own clients of a server; they exist once, in the 3.6 build. */
-export type Client = 'load' | 'bench' | 'linear' | 'stall' | 'kube' | 'apicheck';
+export type Client = 'load' | 'bench' | 'linear' | 'stall' | 'kube' | 'apicheck' | 'authmatrix';
 
 /** The programs a version can be asked for. The clients (3.6) and `bbolt` (3.7) exist once. */
 export type Tool = 'etcd' | 'etcdctl' | 'etcdutl' | 'bbolt' | Client;

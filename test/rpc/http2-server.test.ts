@@ -125,11 +125,11 @@ describe('a call on the wire', () => {
     ]);
   });
 
-  test('brings its metadata once, with the last value of a name that came twice', async () => {
+  test('brings its metadata once, with the first value of a name that came twice', async () => {
     const headers = { ':path': '/test.Calls/Metadata', twice: ['first', 'last'], token: 'abc' };
     const { body } = await rawCall(under, headers, { body: framed(text('')) });
     const metadata = new Map(JSON.parse(words(body.subarray(5))) as [string, string][]);
-    assert.deepEqual([metadata.get('twice'), metadata.get('token')], ['last', 'abc']);
+    assert.deepEqual([metadata.get('twice'), metadata.get('token')], ['first', 'abc']);
     assert.equal(metadata.has(':path'), false);
   });
 

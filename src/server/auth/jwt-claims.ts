@@ -24,8 +24,9 @@ export function claimsOf(token: string): JwtClaims | undefined {
   if (!claims) return undefined;
   const { username, revision } = claims;
   if (typeof username !== 'string' || typeof revision !== 'number') return undefined;
-  // Differs from etcd, where it becomes a revision above all others: none is below 0.
-  if (!Number.isFinite(revision) || revision < 0) return undefined;
+  // Differs from etcd, where one below 0 becomes a revision above all others. Those that no request's header can carry
+  // exactly are none either.
+  if (!(revision >= 0 && revision <= Number.MAX_SAFE_INTEGER)) return undefined;
   const expiresAt = timeOf(claims, 'exp') ?? Infinity;
   const notBefore = timeOf(claims, 'nbf') ?? -Infinity;
   if (Number.isNaN(expiresAt) || Number.isNaN(notBefore)) return undefined;

@@ -14,7 +14,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: oracle etcd|etcdctl|etcdutl|load|bench|linear|stall|kube|apicheck [arguments]")
+		fmt.Fprintln(os.Stderr, "usage: oracle etcd|etcdctl|etcdutl|load|bench|linear|stall|kube|apicheck|authmatrix [arguments]")
 		os.Exit(2)
 	}
 	// Every tool reads os.Args itself, so the tool's name moves to the front.
@@ -38,6 +38,8 @@ func main() {
 		runKube(os.Args[1:])
 	case "apicheck":
 		runAPICheck(os.Args[1:])
+	case "authmatrix":
+		runAuthMatrix(os.Args[1:])
 	default:
 		fmt.Fprintf(os.Stderr, "oracle: unknown tool %q\n", os.Args[0])
 		os.Exit(2)

@@ -81,6 +81,7 @@ test('what is no token of etcd', () => {
     '{"username":"u","revision":true}',
     '{"username":"u","revision":1e999}',
     '{"username":"u","revision":-1}',
+    '{"username":"u","revision":9007199254740992}',
   ];
   for (const payload of payloads) assert.equal(claimsOf(tokenOf(payload)), undefined, payload);
   const good = tokenOf('{"username":"u","revision":3}');
