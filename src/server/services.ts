@@ -110,7 +110,7 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
     lockService(core, { access, feed, randomId }),
     electionService(core, { access, feed, randomId }),
     healthService(health),
-    authService(core, { access, ...options.auth }),
+    authService(core, { access, emulated: options.emulated, ...options.auth }),
   ].map((service) => guarded(service, access));
   return { methods, hub, lessor, health };
 }

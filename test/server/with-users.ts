@@ -1,5 +1,6 @@
 /** All services over a core in memory, in which there are users. */
 import type { Input, Message } from '../../src/format/proto/field.ts';
+import type { Version } from '../../src/store/schema/buckets.ts';
 import type { Methods } from '../../src/rpc/seam.ts';
 import { SimpleTokens } from '../../src/server/auth/simple-tokens.ts';
 import { Stats } from '../../src/server/monitor/stats.ts';
@@ -23,6 +24,7 @@ const USERS: readonly Request[] = [
 ];
 
 interface WithUsersOptions {
+  emulated?: Version;
   core?: MemoryCoreOptions;
   isNamedByCertificate?: boolean;
   isSkipped?: boolean;
@@ -44,7 +46,7 @@ export class WithUsers {
   private constructor(core: MemoryCore, options: WithUsersOptions) {
     this.core = core;
     this.services = makeServices(core, {
-      emulated: '3.6',
+      emulated: options.emulated ?? '3.6',
       version: '3.6.16',
       quotaBytes: -1,
       txnOperationsMax: 128,

@@ -14,6 +14,7 @@ import type { Access } from '../auth/access.ts';
 import type { Passwords } from '../auth/passwords.ts';
 import type { TokenProvider } from '../auth/tokens.ts';
 import type { Core } from '../core.ts';
+import type { Version } from '../../store/schema/buckets.ts';
 import { etcdError } from '../rpc-errors.ts';
 import { unary } from './method.ts';
 
@@ -23,6 +24,8 @@ export interface AuthServiceOptions {
   passwords: Pick<Passwords, 'hash' | 'matches'>;
   /** Of new passwords. */
   bcryptCost: number;
+  /** The etcd that the server stands for. */
+  emulated: Version;
 }
 
 const SERVICE = '/etcdserverpb.Auth';
@@ -30,7 +33,7 @@ const SERVICE = '/etcdserverpb.Auth';
 const NAME_SHOWN = 64;
 
 export function authService(core: Core, options: AuthServiceOptions): Methods {
-  const { access, passwords, bcryptCost } = options;
+  const { access, passwords, bcryptCost, emulated } = options;
   const login = new Login(core, options);
 
   /** The state answers, without an entry in the log for each look, as etcd has it. */
@@ -68,10 +71,13 @@ export function authService(core: Core, options: AuthServiceOptions): Methods {
     Authenticate: unary(service.authenticateRequest, service.authenticateResponse, (request, call) =>
       login.run(request, call),
     ),
-    AuthStatus: question(
-      'authStatus',
-      [requests.authStatusRequest, service.authStatusResponse],
-      (_asked, header) => ({ header, enabled: users.isEnabled, authRevision: users.revision }),
+    AuthStatus: unary(requests.authStatusRequest, service.authStatusResponse, (asked, call) =>
+      access.as(call, (caller) => {
+        // Since 3.7 whether one has to log in is no secret.
+        if (emulated === '3.7') void caller.info;
+        else caller.check('authStatus', { authStatus: asked });
+        return { header: core.header(), enabled: users.isEnabled, authRevision: users.revision };
+      }),
     ),
     AuthEnable: change('authEnable', requests.authEnableRequest),
     AuthDisable: change('authDisable', requests.authDisableRequest),

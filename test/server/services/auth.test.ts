@@ -156,6 +156,25 @@ describe('questions', () => {
     assert.equal(await told(roles(users, 'x', users.callOf('root'))), 'etcdserver: user name not found');
   });
 
+  test('whether authentication is on everybody may ask since 3.7', async () => {
+    for (const [emulated, expected] of [
+      ['3.5', NOBODY],
+      ['3.6', NOBODY],
+      ['3.7', 'ok'],
+    ] as const) {
+      const users = await WithUsers.make({ emulated });
+      const ask = (call: FakeCall) =>
+        users.ask(
+          '/etcdserverpb.Auth/AuthStatus',
+          [requests.authStatusRequest, {}],
+          service.authStatusResponse,
+          call,
+        );
+      assert.equal(await told(ask(users.callOf(undefined))), expected);
+      assert.equal(await told(ask(users.callWith('x'))), 'etcdserver: invalid auth token');
+    }
+  });
+
   test('are answered without an entry', async () => {
     const users = await WithUsers.make();
     const call = users.callOf('root');
