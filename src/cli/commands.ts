@@ -104,6 +104,8 @@ export const COMMANDS: readonly CommandRow[] = [
       'cert',
       'key',
       'insecure-skip-tls-verify',
+      'user',
+      'password',
       'dial-timeout',
     ],
     required: ['output'],

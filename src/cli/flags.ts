@@ -100,6 +100,15 @@ export const FLAGS = {
   key: { kind: 'text', text: 'Key of that certificate' },
   'insecure-skip-tls-verify': { kind: 'boolean', text: 'Take any certificate of the server' },
 
+  user: {
+    kind: 'text',
+    text: 'Who asks, name or name:password (also by ETCDCTL_USER); a backup is for root',
+  },
+  password: {
+    kind: 'text',
+    text: 'The password, when it is not with the name (better by ETCDCTL_PASSWORD: others see a command line)',
+  },
+
   name: { kind: 'text', text: 'Name of this member (default: default)' },
   'initial-cluster': {
     kind: 'text',

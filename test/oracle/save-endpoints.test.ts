@@ -1,6 +1,6 @@
 // Backups fetched from real servers: the same content as etcdctl's, sound to us, and accepted by etcdutl.
 import assert from 'node:assert/strict';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { verify } from '../../src/check/verify.ts';
@@ -39,6 +39,32 @@ for (const version of ['3.5', '3.6', '3.7'] as const) {
     assert.equal((await verify(ours)).verdict, 'GOOD');
     await succeeded(etcdutl(version, ['snapshot', 'status', ours]));
     assert.deepEqual(readdirSync(folder).sort(), ['data', 'ours.db', 'theirs.db']);
+  });
+
+  test(`etcd ${version} with users gives root a backup`, { skip: skipReason(version) }, async (t) => {
+    const folder = scratch(t);
+    await serve(version, { dataDir: join(folder, 'data'), args: ['--bcrypt-cost=4'] }, async (server) => {
+      const { endpoint } = server;
+      const output = join(folder, 'backup.db');
+      const asked = (name: string, password: string): Promise<unknown> =>
+        fetchSnapshot({ endpoint, output, user: { name, password } }, plainContext());
+      // While authentication is off, who asks does not matter.
+      await asked('nobody', '');
+      rmSync(output);
+      for (const line of [
+        'user add root:of-all',
+        'user grant-role root root',
+        'user add u:own',
+        'auth enable',
+      ])
+        await ask(server, line.split(' '));
+      await assert.rejects(fetchSnapshot({ endpoint, output }, plainContext()), /user name is empty/);
+      await assert.rejects(asked('root', 'wrong'), /authentication failed, invalid user ID or password/);
+      await assert.rejects(asked('u', 'own'), /permission denied/);
+      assert.deepEqual(readdirSync(folder), ['data']);
+      await asked('root', 'of-all');
+      assert.equal((await verify(output)).verdict, 'GOOD');
+    });
   });
 
   test(

@@ -1,7 +1,7 @@
 /** A server that streams a backup, or what a test wants it to stream instead. */
 import { snapshotResponse } from '../../src/format/proto/maintenance-service.ts';
 import { type RpcServer, startServer } from '../../src/rpc/http2-server.ts';
-import type { Stream } from '../../src/rpc/seam.ts';
+import type { Methods, Stream } from '../../src/rpc/seam.ts';
 
 export const BLOB_SIZE = 8192;
 
@@ -29,10 +29,11 @@ export async function sendBackup(
 
 export async function startSnapshotServer(
   snapshot: (stream: Stream) => Promise<void>,
+  unary: Methods['unary'] = {},
 ): Promise<{ server: RpcServer; endpoint: string }> {
   const server = await startServer({
     listen: { host: '127.0.0.1', port: 0 },
-    methods: [{ stream: { '/etcdserverpb.Maintenance/Snapshot': snapshot } }],
+    methods: [{ unary, stream: { '/etcdserverpb.Maintenance/Snapshot': snapshot } }],
     http1: (_, response) => response.end(),
   });
   return { server, endpoint: `http://127.0.0.1:${server.ports[0]}` };

@@ -8,6 +8,7 @@ import { Pacer } from '../../bytes/pacer.ts';
 import { StagedFile } from '../../bytes/replace.ts';
 import { CorruptError, ToolError } from '../../errors.ts';
 import { Channel, type ChannelTls } from '../../client/channel.ts';
+import { logIn, type User } from '../../client/login.ts';
 import { IncomingBackup } from '../../format/backup/incoming.ts';
 import { snapshotRequest, snapshotResponse } from '../../format/proto/maintenance-service.ts';
 import type { Context } from '../context.ts';
@@ -32,6 +33,8 @@ export interface FetchOptions {
   keyFile?: string | undefined;
   /** Takes any certificate of the server. */
   skipsVerify?: boolean | undefined;
+  /** Who asks, where authentication is on: only root is given a backup. */
+  user?: User | undefined;
 }
 
 export interface FetchReport {
@@ -86,7 +89,8 @@ async function receive(
       tls: tlsOf(options),
       keepAlive: KEEP_ALIVE,
     });
-    const stream = channel.stream(SNAPSHOT_PATH, { signal });
+    const metadata = options.user && (await logIn(channel, options.user, signal));
+    const stream = channel.stream(SNAPSHOT_PATH, { signal, metadata });
     stream.send(snapshotRequest.encode({}));
     stream.end();
     const backup = new IncomingBackup();

@@ -18,6 +18,8 @@ type SaveCall = Call<
   | 'cert'
   | 'key'
   | 'insecure-skip-tls-verify'
+  | 'user'
+  | 'password'
   | 'dial-timeout'
 >;
 
@@ -35,6 +37,17 @@ export async function save(call: SaveCall): Promise<void> {
   const report = await fetchSnapshot(options, await call.context());
   if (isSimple) writeOut(fetchText(report));
   else print({ entries: [fetchEntry(report)] });
+}
+
+/** As etcdctl takes them: the password behind the name, or for itself. */
+function userOf(user: string | undefined, password: string | undefined): FetchOptions['user'] {
+  if (user === undefined) return undefined;
+  if (password !== undefined) return { name: user, password };
+  const colon = user.indexOf(':');
+  if (colon >= 0) return { name: user.slice(0, colon), password: user.slice(colon + 1) };
+  throw new UsageError('usage.arguments', `the password of ${JSON.stringify(user)} is missing`, {
+    hint: `set ETCDCTL_PASSWORD, or give it with ${flagText('password')}`,
+  });
 }
 
 /** A flag counts for more than its variable. */
@@ -63,6 +76,7 @@ function fetchOptions(
     caFile: flags.cacert ?? variable('CACERT'),
     certFile: flags.cert ?? variable('CERT'),
     keyFile: flags.key ?? variable('KEY'),
+    user: userOf(flags.user ?? variable('USER'), flags.password ?? variable('PASSWORD')),
     skipsVerify: flags['insecure-skip-tls-verify'] || variable('INSECURE_SKIP_TLS_VERIFY') === 'true',
   };
 }
