@@ -35,6 +35,7 @@ export class WithUsers {
   readonly tokens = new SimpleTokens({ ttlMs: 300_000, clock: this.clock });
   /** What became of passwords: `hash` and `matches`. */
   readonly looked: string[] = [];
+  readonly stats = new Stats();
   readonly core: MemoryCore;
   readonly services: Services;
   readonly methods: Methods;
@@ -52,7 +53,7 @@ export class WithUsers {
       progressNotifyMs: 1000,
       electionMs: 1000,
       isLeaseCheckpointed: false,
-      stats: new Stats(),
+      stats: this.stats,
       auth: {
         tokens: this.tokens,
         passwords: {
