@@ -71,16 +71,19 @@ export class Outcomes {
   }
 }
 
-/** All calls at once, spread over the connections. */
+/** Calls spread over the connections: all at once, or so many at a time. */
 export async function storm(
   channels: readonly Channel[],
   count: number,
   call: (channel: Channel, index: number) => Promise<unknown>,
+  atATime = count,
 ): Promise<Outcomes> {
   const outcomes = new Outcomes();
-  await Promise.all(
-    Array.from({ length: count }, (_, i) => outcomes.of(call(channels[i % channels.length]!, i))),
-  );
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let i = next++; i < count; i = next++) await outcomes.of(call(channels[i % channels.length]!, i));
+  };
+  await Promise.all(Array.from({ length: atATime }, lane));
   return outcomes;
 }
 
