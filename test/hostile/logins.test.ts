@@ -21,6 +21,8 @@ import {
 import { MB, pause, underAttack, until } from './under-attack.ts';
 
 const STORM = 2000;
+/** More than may wait, so that whatever room there is is taken at once. */
+const AT_A_TIME = 500;
 const LOGINS_MAX = 128;
 /** As many as fill the queue. */
 const VICTIMS = Array.from({ length: 8 }, (_, i) => `victim-${i}`);
@@ -40,11 +42,12 @@ const WAVES: Record<string, Wave> = {
   'two thousand users, few of whom exist': { names: (i) => `victim-${i}`, refused: [0, 0] },
   'as many users as fill the queue': {
     names: (i) => VICTIMS[i % VICTIMS.length]!,
-    refused: [STORM - 700, STORM - LOGINS_MAX],
+    refused: [STORM - 700, STORM - LOGINS_MAX + 5],
   },
 };
 
 for (const [what, { names, refused }] of Object.entries(WAVES)) {
+  const begins = refused[1] > 0 ? 'etcdkit_password_jobs_refused_total' : 'etcdkit_logins_failed_total';
   test(`a storm of wrong logins for ${what}`, { timeout: 60_000 }, async (t) => {
     const server = await underAttack(t, '--bcrypt-cost=8');
     await withUsers(server, ['good', ...VICTIMS]);
@@ -54,15 +57,18 @@ for (const [what, { names, refused }] of Object.entries(WAVES)) {
     await server.bears(
       t,
       async () => {
-        const storming = storm(hostile, STORM, (channel, i) => logIn(channel, names(i), { password: 'no' }));
-        await until(async () => (await metric(server, 'etcdkit_logins_failed_total')) > 0, 'it has begun');
-        tookMs = await getsIn(server, 'good');
+        let isOver = false;
+        const wrong = (channel: Channel, i: number): Promise<string> =>
+          logIn(channel, names(i), { password: 'no' });
+        const storming = storm(hostile, STORM, wrong, AT_A_TIME).finally(() => (isOver = true));
+        await until(async () => (await metric(server, begins)) > 0, 'it has begun');
+        for (let i = 0; i < 5 && !isOver; i++) tookMs = Math.max(tookMs, await getsIn(server, 'good'));
         outcomes = await storming;
       },
       BOUNDS,
     );
     t.diagnostic(`${tookMs} ms to log in; ${JSON.stringify(Object.fromEntries(outcomes.counts))}`);
-    assert.ok(tookMs < LOGIN_MS_MAX, `${tookMs} ms to log in`);
+    assert.ok(tookMs > 0 && tookMs < LOGIN_MS_MAX, `${tookMs} ms to log in`);
     assert.equal(outcomes.count(FAILED) + outcomes.count(TOO_MANY), STORM);
     const [least, most] = refused;
     assert.ok(outcomes.count(TOO_MANY) >= least && outcomes.count(TOO_MANY) <= most);
