@@ -12,7 +12,10 @@ export interface SecureLayer {
   open(raw: Socket, deliver: Deliver): void;
 }
 
-/** Why a client was not let in: by its handshake, the time that took, or its certificate. */
+/**
+ * Why a client was not let in: by its handshake, the time that took, or its certificate. `record`: it was, and then sent
+ * what is no TLS.
+ */
 export const HANDSHAKE_REFUSALS = [
   'handshake',
   'timeout',
@@ -20,6 +23,7 @@ export const HANDSHAKE_REFUSALS = [
   'hostname',
   'revoked',
   'address',
+  'record',
 ] as const;
 
 export type HandshakeRefusal = (typeof HANDSHAKE_REFUSALS)[number];
@@ -34,5 +38,6 @@ export class HandshakeStats {
     hostname: 0,
     revoked: 0,
     address: 0,
+    record: 0,
   };
 }

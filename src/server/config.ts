@@ -61,6 +61,8 @@ export interface ClientLimits {
   queuedBytesMax: number;
   /** Of one request. */
   headerBytesMax: number;
+  /** Passwords that wait to be looked at. */
+  pendingLoginsMax: number;
   /** How long a connection may say nothing, and how long a request or reply may take. */
   handshakeTimeoutMs: number;
   requestTimeoutMs: number;
@@ -186,6 +188,7 @@ export function defaultConfig(): ServerConfig {
       streamsMax: DEFAULT_LIMITS.streamsMax,
       queuedBytesMax: DEFAULT_LIMITS.heldBytesMax,
       headerBytesMax: DEFAULT_LIMITS.headerListSizeMax,
+      pendingLoginsMax: 128,
       handshakeTimeoutMs: DEFAULT_LIMITS.handshakeTimeoutMs,
       requestTimeoutMs: DEFAULT_LIMITS.requestTimeoutMs,
     },

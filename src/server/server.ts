@@ -65,7 +65,7 @@ class Server implements RunningServer {
   /** Of the listeners that speak it. */
   #tls: ClientTls | undefined;
   readonly #tokens: TokenProvider;
-  readonly #passwords = new Passwords();
+  readonly #passwords: Passwords;
   #served: Served | undefined;
   #services: Services | undefined;
   #gateway: Gateway | undefined;
@@ -91,6 +91,10 @@ class Server implements RunningServer {
       simpleTtlMs: config.auth.tokenTtlMs,
       clock: MONOTONIC_CLOCK,
       log: context.log,
+    });
+    this.#passwords = new Passwords({
+      pendingMax: config.clients.pendingLoginsMax,
+      stats: this.#stats.access.passwords,
     });
     this.done = new Promise((resolve, reject) => {
       this.#resolveDone = resolve;
@@ -263,7 +267,9 @@ class Server implements RunningServer {
       calls: this.#calls,
       handshakes: this.#stats.rpc.handshakes,
       view,
+      tokens: this.#tokens,
       limits: this.#limits,
+      pendingLoginsMax: this.#config.clients.pendingLoginsMax,
       isExtensive: isMetricsExtensive,
     });
     const options = {

@@ -61,7 +61,7 @@ export interface Services {
 export function makeServices(core: Core, options: ServicesOptions): Services {
   const { stats } = options;
   const { tokens } = options.auth;
-  const access = new Access({ authority: core.applier, ...options.auth });
+  const access = new Access({ authority: core.applier, ...options.auth, stats: stats.access });
   core.applier.users.onLogOut = (name) => (name === undefined ? tokens.clear() : tokens.invalidate(name));
   const hub = new WatchHub(core.keys, core.backend);
   const feed = new KeyFeed();
@@ -110,7 +110,7 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
     lockService(core, { access, feed, randomId }),
     electionService(core, { access, feed, randomId }),
     healthService(health),
-    authService(core, { access, emulated: options.emulated, ...options.auth }),
+    authService(core, { access, emulated: options.emulated, ...options.auth, stats: stats.access }),
   ].map((service) => guarded(service, access));
   return { methods, hub, lessor, health };
 }

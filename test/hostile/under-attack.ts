@@ -5,7 +5,7 @@ import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { Channel } from '../../src/client/channel.ts';
+import { Channel, type ChannelOptions, type ChannelTls } from '../../src/client/channel.ts';
 import { scratch } from '../support/scratch.ts';
 import { flagsAt, put, serveInChild } from '../support/served.ts';
 
@@ -42,10 +42,14 @@ export interface Borne {
 export interface Attacked {
   endpoint: string;
   port: number;
+  /** A connection of somebody who behaves, to be closed with the test. */
+  connect(options?: ChannelOptions): Promise<Channel>;
   /** Values by name and labels, from the port for metrics alone. */
   metrics(): Promise<Map<string, number>>;
   /** How often something was refused for the reason. */
   refused(reason: string): Promise<number>;
+  /** Makes somebody else another one, such as one who is logged in. */
+  setOther(other: Channel): void;
   /** What it logged. */
   log(): string;
   /** A connection that says what it is given, and can be asked whether it was closed. */
@@ -64,20 +68,37 @@ export interface Victim {
 const WARM_UP_PUTS = 300;
 
 /** Ends with the test; it must not have ended before, nor logged an error. */
-export async function underAttack(t: TestContext, ...flags: string[]): Promise<Attacked> {
+export function underAttack(t: TestContext, ...flags: string[]): Promise<Attacked> {
+  return attacked(t, flags);
+}
+
+/** The same behind TLS, which the flags set up and `tls` passes. */
+export function underAttackByTls(t: TestContext, tls: ChannelTls, flags: string[]): Promise<Attacked> {
+  return attacked(t, flags, tls);
+}
+
+async function attacked(t: TestContext, flags: string[], tls?: ChannelTls): Promise<Attacked> {
   const cleanups: (() => void)[] = [];
   // Not before the server has ended.
   const suite = { after: (run: () => void) => void cleanups.push(run) };
   const folder = scratch(suite);
   const metricsPath = join(folder, 'metrics.sock');
   const args = flagsAt(join(folder, 'data'), `--listen-metrics-urls=unix://${metricsPath}`, ...flags);
-  const served = await serveInChild(suite, args);
-  const { child, endpoint } = served;
-  const other = await Channel.connect(endpoint);
+  const secured = args.map((arg) => (tls ? arg.replace(/^(--\w+-client-urls=http):/, '$1s:') : arg));
+  const served = await serveInChild(suite, secured);
+  const { child } = served;
+  const endpoint = tls ? served.endpoint.replace(/^http:/, 'https:') : served.endpoint;
+  const channels = new Set<Channel>();
+  const connect = async (options: ChannelOptions = {}): Promise<Channel> => {
+    const channel = await Channel.connect(endpoint, { tls, ...options });
+    channels.add(channel);
+    return channel;
+  };
+  let other = await connect();
   const sockets = new Set<Socket>();
   t.after(async () => {
     for (const socket of sockets) socket.destroy();
-    await other.close();
+    for (const channel of channels) await channel.close();
     child.kill('SIGTERM');
     const { code } = await served.ended;
     for (const clean of cleanups) clean();
@@ -90,7 +111,11 @@ export async function underAttack(t: TestContext, ...flags: string[]): Promise<A
   return {
     endpoint,
     port,
+    connect,
     metrics,
+    setOther: (next) => {
+      other = next;
+    },
     log: () => served.log(),
     refused: async (reason) => (await metrics()).get(`etcdkit_refused_total{reason="${reason}"}`)!,
     dial: (...said) => {

@@ -1,14 +1,16 @@
 /** Access where authentication is off, and stays so. */
 import { Access } from '../../src/server/auth/access.ts';
+import { AccessStats } from '../../src/server/monitor/stats.ts';
 import type { AuthOptions } from '../../src/server/services.ts';
 import type { TokenProvider } from '../../src/server/auth/tokens.ts';
 import { Users } from '../../src/store/apply/users.ts';
 import { Overlay } from '../../src/store/backend/overlay.ts';
 
 const NO_TOKENS: TokenProvider = {
+  count: 0,
   prefix: () => '',
   assign: () => '',
-  infoOf: () => undefined,
+  infoOf: () => 'unknown',
   invalidate() {},
   clear() {},
   close() {},
@@ -30,4 +32,5 @@ export const OPEN_ACCESS = new Access({
   },
   tokens: NO_TOKENS,
   isNamedByCertificate: false,
+  stats: new AccessStats(),
 });

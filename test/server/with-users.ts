@@ -37,6 +37,7 @@ export class WithUsers {
   readonly tokens = new SimpleTokens({ ttlMs: 300_000, clock: this.clock });
   /** What became of passwords: `hash` and `matches`. */
   readonly looked: string[] = [];
+  readonly stats = new Stats();
   readonly core: MemoryCore;
   readonly services: Services;
   readonly methods: Methods;
@@ -54,7 +55,7 @@ export class WithUsers {
       progressNotifyMs: 1000,
       electionMs: 1000,
       isLeaseCheckpointed: false,
-      stats: new Stats(),
+      stats: this.stats,
       auth: {
         tokens: this.tokens,
         passwords: {

@@ -23,6 +23,7 @@ export const OWN_FLAGS: readonly ServeFlag[] = [
   'max-total-streams',
   'max-queued-bytes',
   'max-header-bytes',
+  'max-pending-logins',
   'handshake-timeout',
   'request-read-timeout',
 ];

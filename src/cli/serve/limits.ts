@@ -31,6 +31,7 @@ export function limitsOf(settings: Settings): Limits {
       streamsMax: settings.integer('max-total-streams'),
       queuedBytesMax: settings.integer('max-queued-bytes'),
       headerBytesMax: settings.integer('max-header-bytes'),
+      pendingLoginsMax: settings.integer('max-pending-logins'),
       handshakeTimeoutMs: timeoutOf(settings, 'handshake-timeout'),
       requestTimeoutMs: timeoutOf(settings, 'request-read-timeout'),
     },

@@ -155,6 +155,12 @@ export const USED_FLAGS = {
     { min: 1, default: '536870912' },
   ),
   'max-header-bytes': used(LIMITS, 'integer', "Size of a request's headers", { min: 1024, default: '65536' }),
+  'max-pending-logins': used(
+    LIMITS,
+    'integer',
+    'Passwords that wait to be looked at, an eighth of them of one user',
+    { min: 1, default: '128' },
+  ),
   'handshake-timeout': used(
     LIMITS,
     'duration',

@@ -15,7 +15,8 @@ import {
   stale,
 } from '../../store/apply/permissions.ts';
 import { etcdError } from '../rpc-errors.ts';
-import type { AuthInfo, TokenProvider } from './tokens.ts';
+import type { AccessStats } from '../monitor/stats.ts';
+import type { AuthInfo, TokenProvider, TokenVerdict } from './tokens.ts';
 
 export interface AccessOptions {
   authority: Authority;
@@ -24,6 +25,7 @@ export interface AccessOptions {
   isNamedByCertificate: boolean;
   /** Whether everybody is root, said aloud when the server was started. */
   isSkipped?: boolean;
+  stats: AccessStats;
 }
 
 const BEARER = 'Bearer ';
@@ -51,9 +53,8 @@ export class Access {
     const token = call.metadata.get('token') ?? call.metadata.get('authorization');
     if (token !== undefined) {
       const text = token.startsWith(BEARER) ? token.slice(BEARER.length) : token;
-      const info = tokens.infoOf(text, authority.users.revision);
-      const known = (it: AuthInfo | undefined): Caller => new Caller(authority, it ?? 'invalid');
-      return info instanceof Promise ? info.then(known) : known(info);
+      const verdict = tokens.infoOf(text, authority.users.revision);
+      return verdict instanceof Promise ? verdict.then((late) => this.#judged(late)) : this.#judged(verdict);
     }
     const { commonName } = call;
     // A gateway before the server shows its own certificate, whoever asked it.
@@ -63,6 +64,15 @@ export class Access {
       authority,
       isNamed ? { username: commonName, revision: authority.users.revision } : undefined,
     );
+  }
+
+  /** Throws `etcdserver: too many requests` where nobody had the time to look at the token. */
+  #judged(verdict: TokenVerdict): Caller {
+    const { authority, stats } = this.#options;
+    if (typeof verdict !== 'string') return new Caller(authority, verdict);
+    stats.tokensRefused[verdict]++;
+    if (verdict === 'busy') throw etcdError('etcdserver: too many requests');
+    return new Caller(authority, 'invalid');
   }
 
   /** What the server signs what it does by itself with; nothing while authentication is off. */

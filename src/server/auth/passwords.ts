@@ -1,7 +1,8 @@
 /**
  * Passwords and bcrypt, in a thread of their own: one hash takes about as long as a thousand requests. One job is
  * there at a time; the others wait here, where a call that is given up leaves the queue. How many wait is bounded, in
- * all and for each user, so that nobody keeps the others from logging in by trying passwords.
+ * all and for each user; users take turns, and when there are too many, who has most makes room for who has less. So
+ * nobody keeps the others from logging in by trying passwords, unless for as many users as may wait.
  *
  * The thread starts with the first job, keeps no process alive, and is started again when it dies.
  */
@@ -11,19 +12,23 @@ import { RpcError, STATUS } from '../../rpc/status.ts';
 import { type Clock, MONOTONIC_CLOCK } from '../clock.ts';
 import { etcdError } from '../rpc-errors.ts';
 import { type BcryptHash, bcryptCostOf, hasDigest, parseHash, PASSWORD_BYTES_MAX } from './bcrypt.ts';
+import { Turns } from './turns.ts';
 import type { PasswordAnswer, PasswordRequest } from './password-worker.ts';
 
 const DEFAULT_PENDING_MAX = 128;
-const DEFAULT_PENDING_PER_USER_MAX = 16;
+/** What one user may have of it. */
+const USER_SHARE = 1 / 8;
 /** A job that nobody waits for any more may go on for so long. With a cost of 20 it would hold up all others. */
 const ABANDONED_MS = 2000;
 
 export interface PasswordsOptions {
   /** Jobs that are waiting or running. */
   pendingMax?: number;
-  /** Of them, those of one user. */
+  /** Of them, those of one user; an eighth without it. */
   pendingPerUserMax?: number;
   clock?: Clock;
+  /** Where it counts. */
+  stats?: PasswordStats;
   /** For tests. */
   startWorker?: () => Worker;
 }
@@ -53,12 +58,12 @@ interface Job {
 }
 
 export class Passwords {
-  readonly stats: PasswordStats = { pending: 0, refused: 0, failed: 0 };
+  readonly stats: PasswordStats;
   readonly #pendingMax: number;
   readonly #pendingPerUserMax: number;
   readonly #clock: Clock;
   readonly #startWorker: () => Worker;
-  readonly #waiting = new Set<Job>();
+  readonly #waiting = new Turns<Job>();
   readonly #pendingOf = new Map<string, number>();
   #running: Job | undefined;
   #worker: Worker | undefined;
@@ -66,7 +71,9 @@ export class Passwords {
 
   constructor(options: PasswordsOptions = {}) {
     this.#pendingMax = options.pendingMax ?? DEFAULT_PENDING_MAX;
-    this.#pendingPerUserMax = options.pendingPerUserMax ?? DEFAULT_PENDING_PER_USER_MAX;
+    this.#pendingPerUserMax =
+      options.pendingPerUserMax ?? Math.max(1, Math.floor(this.#pendingMax * USER_SHARE));
+    this.stats = options.stats ?? { pending: 0, refused: 0, failed: 0 };
     this.#clock = options.clock ?? MONOTONIC_CLOCK;
     this.#startWorker = options.startWorker ?? startWorker;
   }
@@ -94,8 +101,7 @@ export class Passwords {
   /** Ends the thread. What is waiting or running fails, as does whatever comes later. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const job of this.#waiting) this.#leave(job, stopped());
-    this.#waiting.clear();
+    for (let job = this.#waiting.take(); job; job = this.#waiting.take()) this.#leave(job, stopped());
     const worker = this.#worker;
     this.#worker = undefined;
     this.#finish((job) => job.reject(stopped()));
@@ -116,7 +122,7 @@ export class Passwords {
         const job: Job = { request, username, resolve, reject };
         giveUp = () => this.#giveUp(job, canceled(signal!));
         signal?.addEventListener('abort', giveUp);
-        this.#waiting.add(job);
+        this.#waiting.add(username, job);
         this.#next();
       });
     } finally {
@@ -126,12 +132,23 @@ export class Passwords {
 
   #admit(username: string): void {
     const ofUser = this.#pendingOf.get(username) ?? 0;
-    if (this.stats.pending >= this.#pendingMax || ofUser >= this.#pendingPerUserMax) {
-      this.stats.refused++;
-      throw etcdError('etcdserver: too many requests');
-    }
+    const isFull = ofUser >= this.#pendingPerUserMax || !this.#hasRoom(ofUser);
+    if (isFull) throw this.#tooMany();
     this.stats.pending++;
     this.#pendingOf.set(username, ofUser + 1);
+  }
+
+  /** Who has more waiting than whoever comes, with what he brings, has to make room. */
+  #hasRoom(ofUser: number): boolean {
+    if (this.stats.pending < this.#pendingMax) return true;
+    const greedy = this.#waiting.takeLastOfMost(ofUser + 1);
+    if (greedy) this.#leave(greedy, this.#tooMany());
+    return greedy !== undefined;
+  }
+
+  #tooMany(): RpcError {
+    this.stats.refused++;
+    return etcdError('etcdserver: too many requests');
   }
 
   #release(username: string): void {
@@ -143,7 +160,7 @@ export class Passwords {
 
   /** One that runs counts until the thread is done with it: calls that are given up at once have a bound too. */
   #giveUp(job: Job, error: unknown): void {
-    if (this.#waiting.delete(job)) return this.#leave(job, error);
+    if (this.#waiting.delete(job.username, job)) return this.#leave(job, error);
     job.reject(error);
     this.#clock.after(ABANDONED_MS, () => {
       if (job === this.#running) this.#replaceWorker();
@@ -157,16 +174,14 @@ export class Passwords {
 
   #next(): void {
     if (this.#running || this.#isClosed) return;
-    for (const job of this.#waiting) {
-      this.#waiting.delete(job);
-      this.#running = job;
-      try {
-        this.#worker ??= this.#start();
-        this.#worker.postMessage(job.request);
-      } catch (error) {
-        this.#fail('the thread does not start', error);
-      }
-      return;
+    const job = this.#waiting.take();
+    if (!job) return;
+    this.#running = job;
+    try {
+      this.#worker ??= this.#start();
+      this.#worker.postMessage(job.request);
+    } catch (error) {
+      this.#fail('the thread does not start', error);
     }
   }
 

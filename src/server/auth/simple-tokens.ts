@@ -7,7 +7,7 @@
  */
 import { randomInt, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import type { AuthInfo, LoginPoint, TokenProvider } from './tokens.ts';
+import type { LoginPoint, TokenProvider, TokenVerdict } from './tokens.ts';
 
 const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
 const PREFIX_LENGTH = 16;
@@ -74,16 +74,16 @@ export class SimpleTokens implements TokenProvider {
    * Differs from etcd, which lets a token of an index that is not applied yet wait for it: there is one member, and it
    * gives out no token before it has applied the login.
    */
-  infoOf(token: string, revision: number): AuthInfo | undefined {
-    if (token.length > LENGTH_MAX) return undefined;
+  infoOf(token: string, revision: number): TokenVerdict {
+    if (token.length > LENGTH_MAX) return 'shape';
     const index = SHAPE.exec(token)?.[1];
-    if (index === undefined) return undefined;
+    if (index === undefined) return 'shape';
     const login = this.#logins.get(index);
     const shown = Buffer.from(token);
     if (!login || shown.length !== login.token.length || !timingSafeEqual(shown, login.token))
-      return undefined;
+      return 'unknown';
     // A sweep that is late, as after a pause of the process, gives no token more time.
-    if (this.#clock.now() > login.endsAt + RESOLUTION_MS) return undefined;
+    if (this.#clock.now() > login.endsAt + RESOLUTION_MS) return 'unknown';
     this.#use(index, login);
     return { username: login.username, revision };
   }

@@ -56,11 +56,12 @@ function splitOptions(text: string): SplitOptions {
 }
 
 const NO_TOKENS: TokenProvider = {
+  count: 0,
   prefix: () => '',
   assign() {
     throw new ToolError('server.token', 'auth: authentication failed, invalid user ID or password');
   },
-  infoOf: () => undefined,
+  infoOf: () => 'unknown',
   invalidate() {},
   clear() {},
   close() {},

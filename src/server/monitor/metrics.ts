@@ -5,12 +5,12 @@
  */
 import { Counter, Gauge, Histogram as Exposed, Registry } from 'prom-client';
 import { formatId } from '../../format/ids.ts';
-import { DEFAULT_LIMITS, type Limits } from '../../rpc/limits.ts';
+import type { Limits } from '../../rpc/limits.ts';
 import type { HandshakeStats } from '../../rpc/secure.ts';
-import { REFUSALS } from '../../rpc/stats.ts';
 import { STATUS } from '../../rpc/status.ts';
 import type { Histogram } from './histogram.ts';
 import type { CallStats, MethodStats } from './measure.ts';
+import { addOwn } from './own-metrics.ts';
 import { readProcess } from './process-stats.ts';
 import type { ServerView } from './server-view.ts';
 import type { Stats } from './stats.ts';
@@ -21,8 +21,11 @@ export interface MetricsOptions {
   /** Of TLS; not shown without it. */
   handshakes?: HandshakeStats;
   view: ServerView;
+  /** Of users; none without it. */
+  tokens?: { readonly count: number };
   /** Those in force. */
   limits?: Limits;
+  pendingLoginsMax?: number;
   /** Whether the time that calls took is shown. */
   isExtensive: boolean;
 }
@@ -35,7 +38,7 @@ export interface Metrics {
 
 type Labels = Readonly<Record<string, string>>;
 /** A value, and what tells it from others of its name. */
-type Sample = readonly [labels: Labels, value: number];
+export type Sample = readonly [labels: Labels, value: number];
 
 /** A registry of its own, so that several servers can live in one process. */
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -45,8 +48,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   addKeys(add, options);
   addDisk(add, options);
   addCalls(add, options);
-  addClients(add, options);
-  addHandshakes(add, options);
+  addOwn(add, options);
   addProcess(add);
   // Whoever asks while they are written gets the same: a flood of requests costs one text at a time.
   let writing: Promise<string> | undefined;
@@ -63,7 +65,7 @@ const CODE_NAMES: readonly string[] = Object.keys(STATUS).map((name) => {
   return name === 'cancelled' ? 'Canceled' : `${name[0]!.toUpperCase()}${name.slice(1)}`;
 });
 
-class Adder {
+export class Adder {
   readonly #registry: Registry;
 
   constructor(registry: Registry) {
@@ -292,72 +294,9 @@ function addCalls(add: Adder, { calls, isExtensive }: MetricsOptions): void {
   );
 }
 
-/** Ours: etcd only logs what it turns away. */
-function addHandshakes(add: Adder, { handshakes }: MetricsOptions): void {
-  if (!handshakes) return;
-  add.counter('etcdkit_tls_handshakes_total', 'Clients let in by TLS', () => handshakes.completed);
-  add.counters('etcdkit_tls_refused_total', 'Clients turned away by TLS', ['reason'], () =>
-    Object.entries(handshakes.refused).map(([reason, count]) => [{ reason }, count]),
-  );
-}
-
 function methodLabels({ path, type }: MethodStats): Labels {
   const [, service = '', method = ''] = path.split('/');
   return { grpc_type: type, grpc_service: service, grpc_method: method };
-}
-
-/** Limits by the flags that set them. */
-const LIMIT_NAMES: Readonly<Record<string, keyof Limits>> = {
-  'max-connections': 'connectionsMax',
-  'max-concurrent-streams': 'streamsPerConnectionMax',
-  'max-total-streams': 'streamsMax',
-  'max-queued-bytes': 'heldBytesMax',
-  'max-header-bytes': 'headerListSizeMax',
-};
-
-const TIMEOUT_NAMES: Readonly<Record<string, keyof Limits>> = {
-  'handshake-timeout': 'handshakeTimeoutMs',
-  'request-read-timeout': 'requestTimeoutMs',
-  'grpc-keepalive-min-time': 'pingIntervalMinMs',
-  'grpc-keepalive-interval': 'keepAliveIntervalMs',
-  'grpc-keepalive-timeout': 'keepAliveTimeoutMs',
-};
-
-/** Names of our own: etcd does not show what its clients cost, save through the Go runtime. */
-function addClients(add: Adder, { stats: { rpc, metrics }, limits = DEFAULT_LIMITS }: MetricsOptions): void {
-  add.gauges('etcdkit_connections', 'Connections that are open', ['protocol'], () => [
-    [{ protocol: 'http2' }, rpc.connections],
-    [{ protocol: 'http1' }, rpc.http1],
-    [{ protocol: 'unknown' }, rpc.silent],
-    [{ protocol: 'metrics' }, metrics.clientConnections],
-  ]);
-  add.counters('etcdkit_connections_accepted_total', 'Connections that said something', ['protocol'], () => [
-    [{ protocol: 'http2' }, rpc.connectionsTotal],
-    [{ protocol: 'http1' }, rpc.http1Total],
-  ]);
-  add.gauge('etcdkit_streams', 'Calls that are open', () => rpc.streams);
-  add.gauge(
-    'etcdkit_stalled_streams',
-    'Of them, with a client that takes too little',
-    () => rpc.stalledStreams,
-  );
-  add.gauge('etcdkit_postponed_requests', 'Requests that wait for their client to read', () => rpc.postponed);
-  add.counter('etcdkit_cancelled_streams_total', 'Calls that clients cancelled', () => rpc.resets);
-  add.gauges('etcdkit_queued_bytes', 'Memory that slow clients take', ['what'], () => [
-    [{ what: 'requests' }, rpc.requestBytes],
-    [{ what: 'replies' }, rpc.replyBytes],
-    [{ what: 'stream_messages' }, rpc.queuedBytes],
-    [{ what: 'http_answers' }, rpc.answerBytes],
-  ]);
-  add.counters('etcdkit_refused_total', 'What clients were refused, by the reason', ['reason'], () =>
-    REFUSALS.map((reason) => [{ reason }, rpc.refused[reason] + metrics.refused[reason]]),
-  );
-  add.gauges('etcdkit_limit', 'Limits in force, by the flags that set them', ['flag'], () =>
-    Object.entries(LIMIT_NAMES).map(([flag, name]) => [{ flag }, Number(limits[name])]),
-  );
-  add.gauges('etcdkit_timeout_seconds', 'Times in force, by the flags that set them', ['flag'], () =>
-    Object.entries(TIMEOUT_NAMES).map(([flag, name]) => [{ flag }, Number(limits[name]) / 1000]),
-  );
 }
 
 function addProcess(add: Adder): void {

@@ -3,6 +3,8 @@
  * `metrics.ts` reads them when somebody asks; counting costs an addition. Buckets are etcd's.
  */
 import { ServerStats } from '../../rpc/stats.ts';
+import type { PasswordStats } from '../auth/passwords.ts';
+import { TOKEN_REFUSALS, type TokenRefusal } from '../auth/tokens.ts';
 import { doublingBounds, Histogram } from './histogram.ts';
 
 /** Seconds, from 1 ms to 8 s. */
@@ -75,6 +77,18 @@ export class HealthStats {
   readonly checks = new Map<string, { isGood: boolean; success: number; error: number }>();
 }
 
+/** Who was not let in, and what finding that out costs. */
+export class AccessStats {
+  readonly passwords: PasswordStats = { pending: 0, refused: 0, failed: 0 };
+  /** Names and passwords that do not belong together, or to nobody. */
+  loginsFailed = 0;
+  /** Calls with a token that is not valid. */
+  readonly tokensRefused = Object.fromEntries(TOKEN_REFUSALS.map((reason) => [reason, 0])) as Record<
+    TokenRefusal,
+    number
+  >;
+}
+
 /** Everything that is counted, save for calls (see `measure.ts`). */
 export class Stats {
   readonly writes = new WriteStats();
@@ -84,6 +98,7 @@ export class Stats {
   readonly leaseTtlSeconds = new Histogram(doublingBounds(1, 24));
   readonly disk = new DiskStats();
   readonly health = new HealthStats();
+  readonly access = new AccessStats();
   /** Connections of clients and what was refused them, and the same of the ports for metrics alone. */
   readonly rpc = new ServerStats();
   readonly metrics = new ServerStats();

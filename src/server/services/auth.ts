@@ -15,6 +15,7 @@ import type { Passwords } from '../auth/passwords.ts';
 import type { TokenProvider } from '../auth/tokens.ts';
 import type { Core } from '../core.ts';
 import type { Version } from '../../store/schema/buckets.ts';
+import type { AccessStats } from '../monitor/stats.ts';
 import { etcdError } from '../rpc-errors.ts';
 import { unary } from './method.ts';
 
@@ -26,11 +27,14 @@ export interface AuthServiceOptions {
   bcryptCost: number;
   /** The etcd that the server stands for. */
   emulated: Version;
+  stats: AccessStats;
 }
 
 const SERVICE = '/etcdserverpb.Auth';
 /** Of a name that somebody sent, in the log. */
 const NAME_SHOWN = 64;
+/** Logins that failed and are logged in a second; all of them are counted. */
+const TOLD_A_SECOND = 10;
 
 export function authService(core: Core, options: AuthServiceOptions): Methods {
   const { access, passwords, bcryptCost, emulated } = options;
@@ -142,8 +146,15 @@ class Login {
   readonly #passwords: AuthServiceOptions['passwords'];
   /** Log-ins to what has no log of its own. */
   #unloggedCount = 0;
+  readonly #stats: AccessStats;
+  /** Since the second began. */
+  #told = 0;
+  #toldSinceMs = 0;
+  /** Since something was told. */
+  #untold = 0;
 
-  constructor(core: Core, { tokens, passwords }: AuthServiceOptions) {
+  constructor(core: Core, { tokens, passwords, stats }: AuthServiceOptions) {
+    this.#stats = stats;
     this.#core = core;
     this.#tokens = tokens;
     this.#passwords = passwords;
@@ -156,8 +167,7 @@ class Login {
       try {
         await this.#checkPassword(name, password, signal);
       } catch (error) {
-        const shown = { user: name.slice(0, NAME_SHOWN), peer, error };
-        if (users.isEnabled) this.#core.log.warn(shown, 'invalid authentication was requested');
+        if (users.isEnabled) this.#tell({ user: name.slice(0, NAME_SHOWN), peer, error });
         throw error;
       }
       const prefix = this.#tokens.prefix();
@@ -173,13 +183,35 @@ class Login {
     const { users } = this.#core.applier;
     if (!users.isEnabled) throw etcdError('etcdserver: authentication is not enabled');
     const user = users.user(name);
-    if (!user) throw failed();
+    if (!user) throw this.#failed();
     if (user.options?.noPassword) {
+      this.#stats.loginsFailed++;
       const text = 'auth: authentication failed, password was given for no password user';
       throw new RpcError(STATUS.unknown, text);
     }
     const options = { username: name, signal };
-    if (!(await this.#passwords.matches(password, user.password, options))) throw failed();
+    if (!(await this.#passwords.matches(password, user.password, options))) throw this.#failed();
+  }
+
+  #failed(): RpcError {
+    this.#stats.loginsFailed++;
+    return etcdError('etcdserver: authentication failed, invalid user ID or password');
+  }
+
+  /** Whoever tries passwords must not fill the disk too. */
+  #tell(fields: { user: string; peer: string; error: unknown }): void {
+    const now = performance.now();
+    if (now - this.#toldSinceMs >= 1000) {
+      this.#toldSinceMs = now;
+      this.#told = 0;
+    }
+    if (this.#told++ >= TOLD_A_SECOND) {
+      this.#untold++;
+      return;
+    }
+    const unlogged = this.#untold > 0 ? { unlogged: this.#untold } : {};
+    this.#untold = 0;
+    this.#core.log.warn({ ...fields, ...unlogged }, 'invalid authentication was requested');
   }
 
   /** Index of the entry. */
@@ -189,5 +221,3 @@ class Login {
     return (await core.propose({ authenticate: { name, simpleToken } })).index;
   }
 }
-
-const failed = (): RpcError => etcdError('etcdserver: authentication failed, invalid user ID or password');

@@ -86,7 +86,10 @@ export class TlsLayer implements SecureLayer {
 
   async #admit(socket: TLSSocket): Promise<void> {
     // Node leaves a socket under TLS open after an error.
-    socket.on('error', () => socket.destroy());
+    socket.on('error', (error: Error & { code?: string }) => {
+      if (error.code?.startsWith('ERR_SSL_')) this.#refuse(socket, { reason: 'record', text: error.message });
+      else socket.destroy();
+    });
     const { stats, info } = this.#options;
     const certificate = isClientCertRequired(info) ? socket.getPeerX509Certificate() : undefined;
     const refusal = certificate && (await this.#judgeSafely(certificate, socket));

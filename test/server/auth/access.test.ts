@@ -264,7 +264,7 @@ describe('tokens', () => {
     Object.assign(users.tokens, { infoOf: async () => ({ username: 'u', revision }) });
     for (const what of [range('a'), putTo('w'), txn({}), timeToLive(2n, false), alarm(0)])
       assert.equal(await outcome(users, what, users.callWith('x')), 'ok');
-    Object.assign(users.tokens, { infoOf: async () => undefined });
+    Object.assign(users.tokens, { infoOf: async () => 'signature' });
     assert.equal(await outcome(users, range('a'), users.callWith('x')), INVALID);
   });
 
@@ -311,6 +311,17 @@ describe('certificates', () => {
     assert.equal(await outcome(users, range('x'), call(users.token('root'))), 'ok');
     assert.equal(await outcome(users, range('a'), call('x')), INVALID);
   });
+});
+
+test('tokens that are refused are counted; one that nobody had time for is no wrong one', async () => {
+  const users = await WithUsers.make();
+  for (const token of ['x', 'x.1', 'xx.99'])
+    assert.equal(await outcome(users, range('a'), users.callWith(token)), INVALID);
+  const { shape, unknown } = users.stats.access.tokensRefused;
+  assert.deepEqual([shape, unknown], [1, 2]);
+  users.tokens.infoOf = () => 'busy';
+  assert.equal(await outcome(users, range('a'), users.callWith('x')), 'etcdserver: too many requests');
+  assert.equal(users.stats.access.tokensRefused.busy, 1);
 });
 
 test('where users are skipped everybody is root', async () => {

@@ -119,16 +119,34 @@ test('what is no hash matches nothing', async () => {
 });
 
 test('more than may wait are refused, and more of one user sooner', async () => {
-  const { passwords } = bench({ pendingMax: 5, pendingPerUserMax: 2 });
+  const { passwords } = bench({ pendingMax: 4, pendingPerUserMax: 2 });
   const hash = (username: string): Promise<string> => passwords.hash('pass', 4, { username });
   const admitted = [hash('a'), hash('a')];
   await assert.rejects(hash('a'), isTooMany);
-  admitted.push(hash('b'), hash('b'), hash('c'));
+  admitted.push(hash('b'), hash('c'));
   await assert.rejects(hash('d'), isTooMany);
-  assert.deepEqual(passwords.stats, { pending: 5, refused: 2, failed: 0 });
+  assert.deepEqual(passwords.stats, { pending: 4, refused: 2, failed: 0 });
   await Promise.all(admitted);
   assert.equal(passwords.stats.pending, 0);
   assert.equal((await hash('a')).length, 60, 'there is room again');
+  await passwords.close();
+});
+
+test('an eighth is for one user; users take turns, and who has most makes room', async () => {
+  const { passwords } = bench({ pendingMax: 32 });
+  const done: string[] = [];
+  const hash = (username: string): Promise<unknown> =>
+    passwords.hash('pass', 4, { username }).then(
+      () => done.push(username),
+      (error) => assert.ok(isTooMany(error)),
+    );
+  const jobs = 'abcdefghi'.split('').flatMap((name) => Array.from({ length: 5 }, () => hash(name)));
+  assert.equal(passwords.stats.pending, 32);
+  jobs.push(hash('z'));
+  assert.deepEqual([passwords.stats.pending, passwords.stats.refused], [32, 14]);
+  await Promise.all(jobs);
+  assert.equal(done.length, 32);
+  assert.ok(done.includes('z') && done.indexOf('z') < 12, `z was served as number ${done.indexOf('z')}`);
   await passwords.close();
 });
 

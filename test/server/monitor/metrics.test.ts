@@ -181,3 +181,23 @@ test('those who ask at the same time share one text', async () => {
   await metrics.text();
   assert.equal(looks, 2);
 });
+
+test('passwords, logins and tokens', async () => {
+  const from = options({ tokens: { count: 5 }, pendingLoginsMax: 64 });
+  const { access } = from.stats;
+  Object.assign(access.passwords, { pending: 1, refused: 2, failed: 3 });
+  access.loginsFailed = 4;
+  access.tokensRefused.signature = 6;
+  const found = await samples(from);
+  const expected: Record<string, number> = {
+    etcdkit_password_jobs: 1,
+    etcdkit_password_jobs_refused_total: 2,
+    etcdkit_password_jobs_failed_total: 3,
+    etcdkit_logins_failed_total: 4,
+    etcdkit_tokens: 5,
+    'etcdkit_tokens_refused_total{reason="signature"}': 6,
+    'etcdkit_tokens_refused_total{reason="unknown"}': 0,
+    'etcdkit_limit{flag="max-pending-logins"}': 64,
+  };
+  for (const [key, value] of Object.entries(expected)) assert.equal(found.get(key), value, key);
+});

@@ -61,6 +61,14 @@ describe('a login', () => {
     assert.equal(users.core.told.filter(([level]) => level === 'warn').length, 2);
   });
 
+  test('that fails is counted each time, and logged ten times a second', async () => {
+    const users = await WithUsers.make();
+    for (let i = 0; i < 100; i++) await told(login(users, `x${i}`, 'wrong'));
+    assert.equal(users.stats.access.loginsFailed, 100);
+    const lines = users.core.told.filter(([level]) => level === 'warn').length;
+    assert.ok(lines >= 10 && lines <= 50, `${lines} lines`);
+  });
+
   test('fails for a user without a password, and while authentication is off', async () => {
     const users = await WithUsers.make();
     await addUser(users, { name: 'certificate', options: { noPassword: true } });
@@ -91,7 +99,7 @@ describe('a login', () => {
     Object.assign(users.core, { isReadOnly: true });
     const [first, second] = [await login(users, 'u', PASSWORD), await login(users, 'u', PASSWORD)];
     assert.notEqual(first.token, second.token);
-    assert.ok(users.tokens.infoOf(first.token, 1));
+    assert.equal(typeof users.tokens.infoOf(first.token, 1), 'object');
     assert.deepEqual(users.core.proposals, []);
   });
 });
