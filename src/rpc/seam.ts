@@ -13,7 +13,7 @@ export interface Call {
   /** Address of the client, for logs. */
   peer: string;
   /** Common name in the client's certificate, if it showed one that the server trusts. */
-  commonName?: string | undefined;
+  commonName: string | undefined;
 }
 
 /**

@@ -107,8 +107,8 @@ export function makeServices(core: Core, options: ServicesOptions): Services {
         health.isServing = !isRunning;
       },
     }),
-    lockService(core, { access, feed, randomId }),
-    electionService(core, { access, feed, randomId }),
+    lockService(core, { access, feed, randomId, admit: admitBytes }),
+    electionService(core, { access, feed, randomId, admit: admitBytes }),
     healthService(health),
     authService(core, { access, emulated: options.emulated, ...options.auth, stats: stats.access }),
   ].map((service) => guarded(service, access));

@@ -80,8 +80,8 @@ export class MemoryServices {
       leaseService(core, { access: OPEN_ACCESS, lessor, randomId, admit: async () => {} }),
       clusterService(core, { access: OPEN_ACCESS }),
       maintenanceService(core, { access: OPEN_ACCESS, emulated, version: emulated, quotaBytes: 2 ** 31 }),
-      lockService(core, { access: OPEN_ACCESS, feed, randomId }),
-      electionService(core, { access: OPEN_ACCESS, feed, randomId }),
+      lockService(core, { admit: () => undefined, access: OPEN_ACCESS, feed, randomId }),
+      electionService(core, { admit: () => undefined, access: OPEN_ACCESS, feed, randomId }),
     ];
     this.methods = {
       unary: Object.assign({}, ...services.map(({ unary }) => unary)),

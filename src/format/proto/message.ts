@@ -13,8 +13,8 @@ import { DEPTH_MAX, WIRE_TYPE, checkDepth, readEnd, readTag, skipField, writeTag
 /** Carries, on a decoded message, what its fields do not; copied along by `{...value}`. */
 export const REST: unique symbol = Symbol('rest');
 interface Rest {
-  /** Fields the table does not know, tags included. */
-  unknown?: Uint8Array;
+  /** Fields the table does not know, tags included; a piece for each in which the message came. */
+  unknown?: Uint8Array[];
   /** `always` fields that were not on the wire. */
   absent?: readonly string[];
 }
@@ -53,22 +53,31 @@ const TWO_32 = 2 ** 32;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const toUtf8 = new TextEncoder();
 
+interface MessageOptions {
+  /** How deep messages may nest in it. */
+  depthMax?: number;
+}
+
 /** Builds a message from its table; throws at load when a number is used twice. */
-export function message<F extends Fields>(name: string, fields: F): Message<Decoded<F>> {
+export function message<F extends Fields>(
+  name: string,
+  fields: F,
+  { depthMax = DEPTH_MAX }: MessageOptions = {},
+): Message<Decoded<F>> {
   const plan = planOf(name, fields);
   const self: Message<Decoded<F>> = {
     name,
     fields,
     decode(bytes, where = {}) {
       try {
-        return decodeFields(plan, new Cursor(bytes, where), 0, {}) as Decoded<F>;
+        return decodeFields(plan, new Cursor(bytes, where), DEPTH_MAX - depthMax, {}) as Decoded<F>;
       } catch (error) {
         throw malformed(name, error, where);
       }
     },
     encode(value, { zeros } = { zeros: 'omit' }) {
       const writer = takeWriter();
-      encodeFields(writer, plan, value as Loose, zeros, 0);
+      encodeFields(writer, plan, value as Loose, zeros, DEPTH_MAX - depthMax);
       return writer.finish();
     },
   };
@@ -120,7 +129,7 @@ function decodeFields(plan: Plan, cursor: Cursor, depth: number, into: Loose): L
     const tag = readTag(cursor);
     const entry = plan.byNumber.get(tag >>> 3);
     if (!entry) {
-      skipField(cursor, tag, depth);
+      skipField(cursor, tag);
       unknown.push(cursor.bytes.subarray(start, cursor.at));
       continue;
     }
@@ -132,7 +141,7 @@ function decodeFields(plan: Plan, cursor: Cursor, depth: number, into: Loose): L
     if (entry.field.presence === 'always') seen.push(entry.key);
   }
   settleAbsent(plan, seen, into);
-  if (unknown.length > 0) into[REST] = { ...into[REST], unknown: joined(into[REST]?.unknown, unknown) };
+  if (unknown.length > 0) keepUnknown(into, Uint8Array.from(Buffer.concat(unknown)));
   return into;
 }
 
@@ -160,8 +169,11 @@ function inField(key: string, error: unknown): unknown {
   });
 }
 
-function joined(first: Uint8Array | undefined, rest: Uint8Array[]): Uint8Array {
-  return Uint8Array.from(Buffer.concat(first ? [first, ...rest] : rest));
+function keepUnknown(into: Loose, piece: Uint8Array): void {
+  const { unknown } = into[REST] ?? {};
+  // Not joined: a message may come in very many pieces.
+  if (unknown) unknown.push(piece);
+  else into[REST] = { ...into[REST], unknown: [piece] };
 }
 
 function decodeField(entry: Entry, wireType: number, cursor: Cursor, depth: number, into: Loose): void {
@@ -281,7 +293,7 @@ function encodeFields(writer: Writer, plan: Plan, value: Loose, zeros: Zeros, de
       encodeScalar(writer, field.kind, part ?? zeroOf(field.kind), `${plan.name}.${key}`);
     }
   }
-  if (rest?.unknown) writer.bytes(rest.unknown);
+  for (const piece of rest?.unknown ?? []) writer.bytes(piece);
 }
 
 function presentIn(value: Loose, byKey: ReadonlyMap<string, Entry>): Entry[] {

@@ -18,7 +18,7 @@ export const WIRE_TYPE = {
 
 export type WireType = (typeof WIRE_TYPE)[keyof typeof WIRE_TYPE];
 
-/** Messages and groups inside each other; transactions nest by the client's choice, so there must be an end. */
+/** Messages inside each other; transactions nest by the client's choice, so there must be an end. */
 export const DEPTH_MAX = 100;
 
 const TAG_LIMIT = 2 ** 32;
@@ -52,7 +52,12 @@ export function readEnd(cursor: Cursor): number {
 }
 
 /** Steps over the content of a field whose `tag` was just read. */
-export function skipField(cursor: Cursor, tag: number, depth = 0): void {
+export function skipField(cursor: Cursor, tag: number): void {
+  if ((tag & 7) === WIRE_TYPE.groupStart) skipGroup(cursor, tag);
+  else skipPlain(cursor, tag);
+}
+
+function skipPlain(cursor: Cursor, tag: number): void {
   switch (tag & 7) {
     case WIRE_TYPE.varint:
       cursor.varint();
@@ -66,9 +71,6 @@ export function skipField(cursor: Cursor, tag: number, depth = 0): void {
     case WIRE_TYPE.fixed32:
       cursor.skip(4);
       return;
-    case WIRE_TYPE.groupStart:
-      skipGroup(cursor, tag, depth + 1);
-      return;
     default:
       throw new CorruptError('proto.malformed', `field ${tag >>> 3} has wire type ${tag & 7}`, {
         where: cursor.where(),
@@ -76,22 +78,27 @@ export function skipField(cursor: Cursor, tag: number, depth = 0): void {
   }
 }
 
-function skipGroup(cursor: Cursor, start: number, depth: number): void {
-  checkDepth(cursor, depth);
-  for (;;) {
+/**
+ * Groups nest as deep as they please, as for etcd: what a client sends as an unknown field ends in the log, inside
+ * another message, and must be read there too.
+ */
+function skipGroup(cursor: Cursor, start: number): void {
+  const open = [start >>> 3];
+  while (open.length > 0) {
     const tag = readTag(cursor);
-    if ((tag & 7) !== WIRE_TYPE.groupEnd) {
-      skipField(cursor, tag, depth);
-      continue;
+    if ((tag & 7) === WIRE_TYPE.groupStart) open.push(tag >>> 3);
+    else if ((tag & 7) !== WIRE_TYPE.groupEnd) skipPlain(cursor, tag);
+    else {
+      const group = open.pop()!;
+      if (tag >>> 3 === group) continue;
+      throw new CorruptError('proto.malformed', `group ${group} ends as group ${tag >>> 3}`, {
+        where: cursor.where(),
+      });
     }
-    if (tag >>> 3 === start >>> 3) return;
-    throw new CorruptError('proto.malformed', `group ${start >>> 3} ends as group ${tag >>> 3}`, {
-      where: cursor.where(),
-    });
   }
 }
 
-/** Throws when messages or groups nest deeper than `DEPTH_MAX`. */
+/** Throws when messages nest deeper than `DEPTH_MAX`. */
 export function checkDepth(cursor: Cursor, depth: number): void {
   if (depth <= DEPTH_MAX) return;
   throw new CorruptError('proto.malformed', `messages nest more than ${DEPTH_MAX} deep`, {

@@ -24,6 +24,8 @@ export class GatewayCall implements Call {
   readonly path: string;
   readonly metadata: ReadonlyMap<string, string>;
   readonly peer: string;
+  /** Here a certificate says nothing about who calls. */
+  readonly commonName = undefined;
   readonly isWaiting: boolean;
   /** The request has come as a whole, and something is done for it. */
   isBegun = false;

@@ -210,8 +210,13 @@ function redirect({ request, response }: Exchange, location: string): void {
   takeBody(request, response);
   const isRead = request.method === 'GET' || request.method === 'HEAD';
   const type = isRead ? { 'content-type': 'text/html; charset=utf-8' } : {};
-  const text = isRead ? `<a href="${location}">Temporary Redirect</a>.\n\n` : '';
+  const text = isRead ? `<a href="${escaped(location)}">Temporary Redirect</a>.\n\n` : '';
   finish(response, 307, { location, ...type }, text);
+}
+
+/** For HTML. */
+function escaped(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 /** The whole answer at once. */

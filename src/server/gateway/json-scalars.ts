@@ -12,13 +12,20 @@ export function integerOf(text: string): bigint | undefined {
   const parts = NUMBER.exec(text);
   if (parts === null || text.trimEnd() !== text) return undefined;
   const [, sign, whole = '', fractionText = '', exponentText = ''] = parts;
-  const fraction = fractionText.replace(/0+$/, '');
+  const fraction = withoutZeros(fractionText);
   if (whole === '' && fraction === '') return 0n;
   if (exponentText === '+' || exponentText === '-') return undefined;
   const exponent = Number(exponentText);
   if (Math.abs(exponent) >= EXPONENT_MAX) return undefined;
   const digits = exponent >= 0 ? raised(whole, fraction, exponent) : lowered(whole, fraction, -exponent);
   return digits === undefined ? undefined : BigInt(`${sign}${digits}`.replace(/^-0*$/, '0'));
+}
+
+/** Without the zeros at its end: an expression would look at each run of them from each of its places. */
+function withoutZeros(fraction: string): string {
+  let end = fraction.length;
+  while (end > 0 && fraction[end - 1] === '0') end--;
+  return fraction.slice(0, end);
 }
 
 function raised(whole: string, fraction: string, exponent: number): string | undefined {

@@ -226,6 +226,10 @@ class MeasuredStream implements Stream {
     return this.#inner.peer;
   }
 
+  get commonName(): string | undefined {
+    return this.#inner.commonName;
+  }
+
   get queuedBytes(): number {
     return this.#inner.queuedBytes;
   }

@@ -62,6 +62,7 @@ export function authService(core: Core, options: AuthServiceOptions): Methods {
     unary(request, service.authChangeResponse, async (asked, call) => {
       const caller = await access.callerOf(call);
       caller.check(name, { [name]: asked });
+      assertName(asked);
       const prepared = prepare ? await prepare(asked, call) : asked;
       const { revision } = await core.propose({ [name]: prepared, header: caller.signature });
       return { header: core.header(revision) };
@@ -130,6 +131,15 @@ export function authService(core: Core, options: AuthServiceOptions): Methods {
     RoleGrantPermission: change('authRoleGrantPermission', requests.authRoleGrantPermissionRequest),
     RoleRevokePermission: change('authRoleRevokePermission', requests.authRoleRevokePermissionRequest),
   });
+}
+
+/** etcd takes a longer one, and dies of it: no row of its database has such a key. */
+const NAME_SIZE_MAX = 32_768;
+
+function assertName(asked: object): void {
+  const { name } = asked as { name?: unknown };
+  if (typeof name === 'string' && Buffer.byteLength(name) > NAME_SIZE_MAX)
+    throw etcdError('etcdserver: request is too large');
 }
 
 function methodsOf(handlers: Readonly<Record<string, UnaryHandler>>): Methods {

@@ -12,9 +12,11 @@ import {
   type InternalRaftRequest,
   type RequestOp,
   type TxnRequest,
+  txnRequest,
 } from '../../format/proto/rpcpb.ts';
 import type { Call } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
+import { costOf } from '../../store/apply/quota.ts';
 import type { Head, KeyRange, Stored } from '../../store/mvcc/key-values.ts';
 import type { Access, Caller } from '../auth/access.ts';
 import type { Applied, Core } from '../core.ts';
@@ -28,6 +30,8 @@ const SESSION_TTL = 60n;
 /** What locks and elections need. */
 export interface ContestOptions {
   access: Access;
+  /** Throws NOSPACE when so many bytes exceed the quota, after it has raised the alarm. */
+  admit: (bytes: number) => Promise<void> | undefined;
   feed: KeyFeed;
   /** 64 random bits. */
   randomId: () => bigint;
@@ -71,6 +75,7 @@ export class Acting {
   /** The lease that a client brought, or a new one. */
   async lease(given: bigint): Promise<bigint> {
     if (given !== 0n) return given;
+    await this.#options.admit(costOf({ leaseGrant: { id: 0n, ttl: SESSION_TTL } }));
     (await this.caller()).requireLogin();
     const id = freshLeaseId(this.core.applier.leases, this.#options.randomId);
     await this.propose({ leaseGrant: { id, ttl: SESSION_TTL } });
@@ -88,6 +93,7 @@ export class Acting {
       success: [success],
       failure: failure ? [failure] : [],
     };
+    await this.#options.admit(costOf({ txn: txnRequest.decode(txnRequest.encode(txn)) }));
     const response = (await this.propose({ txn })).response as TxnResponse;
     const { revision } = response.header ?? this.core.header();
     return { response, header: { ...this.core.header(), revision } };
@@ -125,9 +131,12 @@ export class Contest {
     return { key, header, found, createRevision: found?.createRevision ?? header.revision };
   }
 
-  /** Whose turn it is. Throws unless the caller may read all contenders. */
-  async first(): Promise<Stored | undefined> {
-    const [head] = await this.#heads();
+  /**
+   * Whose turn it is. Throws unless the caller may read all contenders. At once: what happens between the look and the
+   * wait for what comes next would be missed.
+   */
+  first(caller: Caller): Stored | undefined {
+    const [head] = this.#heads(caller);
     return head && this.#acting.core.keys.range({ key: Buffer.from(head.key, 'latin1'), end: undefined })[0];
   }
 
@@ -135,16 +144,17 @@ export class Contest {
   async turnOf({ createRevision }: Stake): Promise<void> {
     const { signal } = this.#acting;
     for (;;) {
-      const before = (await this.#heads()).findLast((head) => head.createRevision < createRevision);
+      const caller = await this.#acting.caller();
+      const before = this.#heads(caller).findLast((head) => head.createRevision < createRevision);
       if (!before) return;
       await this.#feed.deletionOf(Buffer.from(before.key, 'latin1'), signal);
     }
   }
 
   /** The oldest first. */
-  async #heads(): Promise<Head[]> {
+  #heads(caller: Caller): Head[] {
     const { key, end } = this.range;
-    (await this.#acting.caller()).checkRead({ key, rangeEnd: end });
+    caller.checkRead({ key, rangeEnd: end });
     const byAge = (a: Head, b: Head): number =>
       a.createRevision - b.createRevision || ascending(a.key, b.key);
     return this.#acting.core.keys.heads(this.range).sort(byAge);

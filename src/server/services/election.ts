@@ -7,6 +7,7 @@ import type { Call, Methods, Stream } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
 import { Acting, clientError, Contest, type ContestOptions, type Stake } from './contest.ts';
 import type { Core } from '../core.ts';
+import { etcdError } from '../rpc-errors.ts';
 import type { KeyFeed } from './key-feed.ts';
 import { Waker } from './waker.ts';
 import { sendWaiting, serverStream, unary } from './method.ts';
@@ -115,7 +116,7 @@ class Election {
   }
 
   async leader(name: Uint8Array): Promise<LeaderAnswer> {
-    const first = await this.#contest(name).first();
+    const first = this.#contest(name).first(await this.#acting.caller());
     if (!first) throw new RpcError(STATUS.unknown, 'election: no leader');
     return { header: this.#core.header(), kv: first.bytes };
   }
@@ -126,7 +127,7 @@ class Election {
     const waker = new Waker();
     call.signal.addEventListener('abort', () => waker.wake(), { once: true });
     while (!call.signal.aborted) {
-      const first = await contest.first();
+      const first = contest.first(await this.#acting.caller());
       if (first) await this.#observeLeader(first, call, waker);
       else await this.#candidate(contest, waker);
     }
@@ -173,5 +174,6 @@ class Election {
 
 function given(leader: LeaderKey | undefined): LeaderKey {
   if (!leader) throw new RpcError(STATUS.unknown, '"leader" field must be provided');
+  if (leader.key.length === 0) throw etcdError('etcdserver: key is not provided');
   return leader;
 }

@@ -50,7 +50,7 @@ export function lockService(core: Core, options: ContestOptions): Methods {
 /** Gives the header of the moment from which the lock is held. Whoever stops waiting leaves no key behind. */
 async function waitAsOwner(acting: Acting, contest: Contest, mine: Entered): Promise<ResponseHeader> {
   const { core } = acting;
-  if ((await contest.first())?.createRevision === mine.createRevision) return mine.header;
+  if (contest.first(await acting.caller())?.createRevision === mine.createRevision) return mine.header;
   try {
     await contest.turnOf(mine);
   } catch (error) {

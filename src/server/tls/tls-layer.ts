@@ -52,7 +52,8 @@ export class TlsLayer implements SecureLayer {
   /** Never listens: connections are handed to it. */
   readonly #server: Server;
   #material: SecureContextOptions | undefined;
-  readonly #waiting = new WeakMap<object, Deliver>();
+  /** By the socket below. */
+  readonly #waiting = new WeakMap<object, { deliver: Deliver; address: string }>();
   #loggedMs = Number.NEGATIVE_INFINITY;
   #unlogged = 0;
 
@@ -70,7 +71,7 @@ export class TlsLayer implements SecureLayer {
 
   open(raw: Socket, deliver: Deliver): void {
     this.#refresh();
-    this.#waiting.set(raw, deliver);
+    this.#waiting.set(raw, { deliver, address: raw.remoteAddress ?? '' });
     this.#server.emit('connection', raw);
   }
 
@@ -94,7 +95,7 @@ export class TlsLayer implements SecureLayer {
     const certificate = isClientCertRequired(info) ? socket.getPeerX509Certificate() : undefined;
     const refusal = certificate && (await this.#judgeSafely(certificate, socket));
     if (socket.destroyed) return;
-    const deliver = this.#deliverOf(socket);
+    const deliver = this.#waitingFor(socket)?.deliver;
     if (refusal || !deliver) {
       this.#refuse(
         socket,
@@ -108,7 +109,7 @@ export class TlsLayer implements SecureLayer {
   }
 
   /** Who waits for the connection below. */
-  #deliverOf(socket: TLSSocket): Deliver | undefined {
+  #waitingFor(socket: TLSSocket): { deliver: Deliver; address: string } | undefined {
     // Node tells of both sockets, but not which belongs to which.
     const { _parent: raw } = socket as { _parent?: object };
     return raw && this.#waiting.get(raw);
@@ -133,17 +134,21 @@ export class TlsLayer implements SecureLayer {
       const text = await addressRefusal(certificate, socket.remoteAddress ?? '');
       if (text !== undefined) return { reason: 'address', text };
     }
-    const text = revocations?.refusalOf(chainOf(certificate).map(({ serialNumber }) => serialNumber));
+    if (!revocations) return undefined;
+    const shown = shownBy(certificate);
+    if (!shown) return { reason: 'certificate', text: 'too many certificates' };
+    const text = revocations.refusalOf(shown.map(({ serialNumber }) => serialNumber));
     return text === undefined ? undefined : { reason: 'revoked', text };
   }
 
   #refuse(socket: TLSSocket, { reason, text, isGone = false }: Refusal): void {
     const { stats, log } = this.#options;
     stats.refused[reason]++;
-    const address = socket.remoteAddress;
+    // A socket that has ended says no more where it came from.
+    const address = socket.remoteAddress ?? this.#waitingFor(socket)?.address ?? '';
     socket.destroy();
     if (isGone) {
-      log.debug({ 'remote-addr': address ?? '', error: text }, REJECTED);
+      log.debug({ 'remote-addr': address, error: text }, REJECTED);
       return;
     }
     const now = performance.now();
@@ -152,7 +157,7 @@ export class TlsLayer implements SecureLayer {
       return;
     }
     this.#loggedMs = now;
-    const fields = { 'remote-addr': address ?? '', reason, error: text, unlogged: this.#unlogged };
+    const fields = { 'remote-addr': address, reason, error: text, unlogged: this.#unlogged };
     this.#unlogged = 0;
     log.warn(fields, REJECTED);
   }
@@ -172,15 +177,19 @@ function failureOf(error: Error & { code?: string; reason?: string }, socket: TL
   };
 }
 
-/** The certificate and those between it and its authority. */
-function chainOf(leaf: X509Certificate): X509Certificate[] {
-  const chain = [leaf];
+/**
+ * The certificate and what the client showed besides, save authorities that sign themselves; undefined for more than
+ * can be meant well. Node gives them as they came, whatever issued what, so that none ends the walk.
+ */
+function shownBy(leaf: X509Certificate): X509Certificate[] | undefined {
+  const shown = [leaf];
   let { issuerCertificate: next } = leaf;
-  while (next && chain.length < CHAIN_LENGTH_MAX && !next.checkIssued(next)) {
-    chain.push(next);
-    next = next.issuerCertificate;
+  for (let count = 0; next; count++) {
+    if (count === CHAIN_LENGTH_MAX) return undefined;
+    if (!next.checkIssued(next)) shown.push(next);
+    next = next.issuerCertificate === next ? undefined : next.issuerCertificate;
   }
-  return chain;
+  return shown;
 }
 
 /**

@@ -100,6 +100,16 @@ export class WatchHub {
   /** To be called when a revision was made, before the next one. */
   notify(revision: number, changes: readonly Change[]): void {
     if (this.#synced.size === 0) return;
+    try {
+      this.#notify(revision, changes);
+    } catch (error) {
+      // Whoever watches may have missed something. The change itself is made, and nothing here may undo it.
+      const groups = [...this.#synced.groups()];
+      for (const { members } of groups) fail([...members], error);
+    }
+  }
+
+  #notify(revision: number, changes: readonly Change[]): void {
     const concerned = new Map<WatcherGroup<Watcher>, WatchEvent[]>();
     for (const change of changes) {
       let event: WatchEvent | undefined;

@@ -98,7 +98,8 @@ export class WatcherIndex<W extends { readonly range: WatchRange }> {
 
   #plant(): void {
     const tree: Array<WatcherGroup<W>> = [];
-    for (const key of [...this.#ranges.keys()].sort(ascending)) tree.push(...this.#ranges.get(key)!.values());
+    for (const key of [...this.#ranges.keys()].sort(ascending))
+      for (const group of this.#ranges.get(key)!.values()) tree.push(group);
     this.#highestEnds = Array.from({ length: tree.length });
     this.#highestEnd(tree, 0, tree.length);
     this.#tree = tree;

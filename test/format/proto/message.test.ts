@@ -18,6 +18,10 @@ import {
   type Message,
   uint64,
 } from '../../../src/format/proto/field.ts';
+import { Writer } from '../../../src/bytes/writer.ts';
+import { proclaimRequest } from '../../../src/format/proto/concurrency-services.ts';
+import { internalRaftRequest, putRequest, txnRequest } from '../../../src/format/proto/rpcpb.ts';
+import { WIRE_TYPE, writeTag } from '../../../src/format/proto/wire.ts';
 import * as leasepb from '../../../src/format/proto/leasepb.ts';
 import * as memberpb from '../../../src/format/proto/memberpb.ts';
 import * as membershippb from '../../../src/format/proto/membershippb.ts';
@@ -127,7 +131,8 @@ test('unknown fields survive, also inside', () => {
   const bytes = unhex('1a06 0805 7a026869 7203626162');
   const value = outer.decode(bytes);
   assert.equal(value.inner?.id, 5n);
-  assert.equal(hex((value as { [REST]?: { unknown?: Uint8Array } })[REST]!.unknown!), '7203626162');
+  const { unknown = [] } = (value as { [REST]?: { unknown?: Uint8Array[] } })[REST]!;
+  assert.deepEqual(unknown.map(hex), ['7203626162']);
   assert.equal(hex(outer.encode({ ...value, type: 0, term: 0 }, { zeros: 'omit' })), hex(bytes));
 });
 
@@ -210,4 +215,52 @@ test('numbers that no field can hold are a mistake of the caller', () => {
   assert.throws(() => outer.encode({ term: -1 }), TypeError);
   assert.throws(() => outer.encode({ term: 2 ** 53 }), TypeError);
   assert.throws(() => message('Twice', { a: count(1), b: count(1) }), TypeError);
+});
+
+test('what a client sends as unknown, however deep, is read again inside the log', () => {
+  const depth = 5000;
+  const put = Buffer.concat([
+    putRequest.encode({ key: Buffer.from('a') }),
+    Buffer.alloc(depth, 0x7b),
+    Buffer.alloc(depth, 0x7c),
+  ]);
+  const logged = internalRaftRequest.encode({ put: putRequest.decode(put) });
+  assert.deepEqual(putRequest.encode(internalRaftRequest.decode(logged).put!), new Uint8Array(put));
+});
+
+test('transactions that a server takes are read again inside the log', () => {
+  const decodes = (bytes: Uint8Array): boolean => {
+    try {
+      txnRequest.decode(bytes);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  let deepest: Uint8Array = new Uint8Array();
+  for (let bytes = txnRequest.encode({}); decodes(bytes); bytes = nested(bytes)) deepest = bytes;
+  const txn = txnRequest.decode(deepest);
+  assert.ok(internalRaftRequest.decode(internalRaftRequest.encode({ txn })).txn);
+});
+
+/** A transaction around one in bytes. */
+function nested(bytes: Uint8Array): Uint8Array {
+  const within = (tag: number, content: Uint8Array): Uint8Array => {
+    const writer = new Writer(content.length + 16);
+    writeTag(writer, tag, WIRE_TYPE.bytes);
+    writer.varint(content.length);
+    writer.bytes(content);
+    return writer.finish();
+  };
+  return within(2, within(4, bytes));
+}
+
+test('a message in very many pieces costs no more than its size', () => {
+  const pieces = 200_000;
+  const bytes = Buffer.alloc(pieces * 4);
+  for (let at = 0; at < bytes.length; at += 4) bytes.set([0x0a, 0x02, 0x78, 0x01], at);
+  const began = performance.now();
+  const { leader } = proclaimRequest.decode(bytes);
+  assert.ok(performance.now() - began < 4000);
+  assert.equal(proclaimRequest.encode({ leader }).length, pieces * 2 + 4);
 });

@@ -10,7 +10,7 @@ const WATCH = '/etcdserverpb.Watch/Watch';
 
 function callOf(path: string, metadata: Record<string, string> = {}): Call {
   const signal = new AbortController().signal;
-  return { path, metadata: new Map(Object.entries(metadata)), signal, peer: '127.0.0.1:9' };
+  return { path, metadata: new Map(Object.entries(metadata)), signal, peer: '127.0.0.1:9', commonName: 'u' };
 }
 
 /** One service behind the meter, and a clock that the test moves. */
@@ -125,6 +125,7 @@ test('messages of a stream count both ways, and its end by its status', async ()
           assert.equal(stream.send(new Uint8Array(4)), true);
         await stream.drained();
         assert.deepEqual([stream.path, stream.peer, stream.queuedBytes], [WATCH, '127.0.0.1:9', 42]);
+        assert.equal(stream.commonName, 'u');
         throw new RpcError(STATUS.cancelled, 'gone');
       },
     },

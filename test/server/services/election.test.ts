@@ -20,7 +20,12 @@ async function bench() {
   const feed = new KeyFeed();
   core.keys.onRevision = (revision, changes) => feed.publish(revision, changes);
   for (const id of [1n, 2n, 3n]) await core.propose(grant(id));
-  const methods = electionService(core, { access: OPEN_ACCESS, feed, randomId: () => 0x77n });
+  const methods = electionService(core, {
+    access: OPEN_ACCESS,
+    admit: () => undefined,
+    feed,
+    randomId: () => 0x77n,
+  });
   return {
     core,
     campaign: (lease: bigint, value: string, call = new FakeCall()) =>
@@ -128,6 +133,13 @@ test('without a lease a candidate gets one of 60 seconds', async () => {
   const { leader } = await campaign(0n, 'one');
   assert.equal(leader!.lease, 0x77n);
   assert.equal(core.applier.leases.get(0x77n)!.ttl, 60);
+});
+
+test('a key is needed, as for every put', async () => {
+  const { proclaim, resign } = await bench();
+  const leader = { name: Buffer.from('job'), key: new Uint8Array(), rev: 0, lease: 1n };
+  for (const ask of [() => proclaim(leader, 'v'), () => resign(leader)])
+    await assert.rejects(ask, { message: 'etcdserver: key is not provided' });
 });
 
 test('what is missing is said', async () => {

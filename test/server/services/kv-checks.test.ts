@@ -1,6 +1,7 @@
 /** What the KV service refuses by the request alone. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
 import {
   deleteRangeRequest,
   putRequest,
@@ -96,4 +97,66 @@ describe('transactions', () => {
   };
   for (const [what, request] of Object.entries(allowed))
     test(`${what} is allowed`, () => checkTxn(txn(request), 8));
+});
+
+describe('puts among deletions', () => {
+  const key = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 3 });
+  const range = fc.tuple(key, fc.oneof(fc.constant(''), key));
+
+  /** Whether they clash, asked for each pair. */
+  const clashes = (ranges: readonly (readonly [string, string])[], puts: readonly string[]): boolean =>
+    new Set(puts).size < puts.length ||
+    puts.some((one) => ranges.some(([from, to]) => (to === '' ? one === from : one >= from && one < to)));
+
+  test('clash as each with each', () => {
+    const lists = fc.array(fc.tuple(fc.array(range, { maxLength: 4 }), fc.array(key, { maxLength: 3 })), {
+      maxLength: 3,
+    });
+    fc.assert(
+      fc.property(
+        fc.array(range, { maxLength: 6 }),
+        fc.array(key, { maxLength: 4 }),
+        lists,
+        (own, puts, inner) => {
+          const ops = (ranges: typeof own, keys: string[]): Input<RequestOp>[] => [
+            ...ranges.map(([from, to]) => remove(from, to)),
+            ...keys.map(put),
+          ];
+          const isRefused = (success: Input<RequestOp>[]): boolean => {
+            try {
+              checkTxn(txn({ success }), 100);
+              return false;
+            } catch {
+              return true;
+            }
+          };
+          assert.equal(isRefused(ops(own, puts)), clashes(own, puts));
+          // What stands in transactions within clashes with what comes before it, and with the puts of the list.
+          const before: (readonly [string, string])[] = [...own];
+          const seen: string[] = [];
+          let isClash = inner.some(([ranges, keys]) => clashes(ranges, keys));
+          for (const [ranges, keys] of inner) {
+            isClash ||= clashes(before, keys) || keys.some((one) => seen.includes(one));
+            before.push(...ranges);
+            seen.push(...keys);
+          }
+          isClash ||= clashes(before, puts) || puts.some((one) => seen.includes(one));
+          const within_ = inner.map(([ranges, keys]) => within(ops(ranges, keys)));
+          assert.equal(isRefused([...within_, ...ops(own, puts)]), isClash);
+        },
+      ),
+    );
+  });
+
+  test('take little time, however many there are', () => {
+    const many = Array.from({ length: 50_000 }, (_, i) => String(i).padStart(6, '0'));
+    const half = (from: number): Input<RequestOp>[] =>
+      many.slice(from, from + 25_000).map((one) => remove(`d${one}`, `d${one}x`));
+    const began = performance.now();
+    const request = txn({
+      success: [within(half(0)), within(half(25_000)), within(many.map((one) => put(`p${one}`)))],
+    });
+    checkTxn(request, 200_000);
+    assert.ok(performance.now() - began < 3000);
+  });
 });

@@ -8,7 +8,7 @@ import {
   unlockRequest,
   unlockResponse,
 } from '../../../src/format/proto/concurrency-services.ts';
-import { STATUS } from '../../../src/rpc/status.ts';
+import { RpcError, STATUS } from '../../../src/rpc/status.ts';
 import { KeyFeed } from '../../../src/server/services/key-feed.ts';
 import { lockService } from '../../../src/server/services/lock.ts';
 import { grant } from '../../store/apply/state-machine.ts';
@@ -22,7 +22,12 @@ async function bench({ isReadOnly = false } = {}) {
   const feed = new KeyFeed();
   core.keys.onRevision = (revision, changes) => feed.publish(revision, changes);
   if (!isReadOnly) for (const id of [0x1an, 2n, 3n]) await core.propose(grant(id));
-  const methods = lockService(core, { access: OPEN_ACCESS, feed, randomId: () => 0x77n });
+  const methods = lockService(core, {
+    access: OPEN_ACCESS,
+    admit: () => undefined,
+    feed,
+    randomId: () => 0x77n,
+  });
   const lock = async (lease: bigint, call = new FakeCall()) => {
     const request = { name: Buffer.from('job'), lease };
     const answer = await ask(methods, `${PATH}Lock`, [lockRequest, request], lockResponse, call);
@@ -125,4 +130,27 @@ test('over data that is only looked at there are no locks', async () => {
   const expected = { status: STATUS.failedPrecondition, message: /read-only/ };
   await assert.rejects(lock(2n), expected);
   await assert.rejects(unlock('job/2'), expected);
+});
+
+test('a lock and its lease need room, and are refused before anything is written', async () => {
+  const core = new MemoryCore();
+  const asked: number[] = [];
+  const methods = lockService(core, {
+    access: OPEN_ACCESS,
+    admit: async (bytes) => {
+      asked.push(bytes);
+      if (asked.length > 1) throw new RpcError(STATUS.resourceExhausted, 'no room');
+    },
+    feed: new KeyFeed(),
+    randomId: () => 0x77n,
+  });
+  const request = { name: Buffer.from('job'), lease: 0n };
+  await assert.rejects(ask(methods, `${PATH}Lock`, [lockRequest, request], lockResponse), {
+    message: 'no room',
+  });
+  assert.equal(asked.length, 2);
+  assert.deepEqual(
+    core.proposals.map((one) => Object.keys(one)[0]),
+    ['leaseGrant'],
+  );
 });

@@ -5,6 +5,7 @@ export class MemoryStream implements Stream {
   readonly path: string;
   readonly metadata = new Map<string, string>();
   readonly peer = 'memory';
+  readonly commonName = undefined;
   /** Messages that were sent and not taken. */
   readonly queued: Uint8Array[] = [];
   queuedBytes = 0;

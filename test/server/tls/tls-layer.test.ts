@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
@@ -23,6 +24,8 @@ import { authority, channelTls, knock, secured } from './secure-server.ts';
 const stranger = await Authority.create('a stranger');
 const middle = await authority.intermediate('middle');
 const lower = await middle.issue({ commonName: 'lower' });
+
+const serialOf = (pem: string): string => new X509Certificate(pem).serialNumber;
 
 interface Case {
   client: Identity | undefined;
@@ -53,6 +56,22 @@ const CASES: Record<string, Case> = {
     reason: 'hostname',
   },
   'a revoked certificate': { client: good, revoked: ['1234', good.serialNumber], reason: 'revoked' },
+  'an authority below it that is revoked': {
+    client: { ...lower, cert: lower.cert + middle.cert },
+    revoked: [serialOf(middle.cert)],
+    reason: 'revoked',
+  },
+  // What it shows besides must not hide it.
+  'the same behind an authority of its own': {
+    client: { ...lower, cert: lower.cert + stranger.cert + middle.cert },
+    revoked: [serialOf(middle.cert)],
+    reason: 'revoked',
+  },
+  'more certificates than anybody needs': {
+    client: { ...good, cert: good.cert + stranger.cert.repeat(20) },
+    revoked: ['1234'],
+    reason: 'certificate',
+  },
   'another certificate is revoked': { client: good, revoked: ['1234'] },
 };
 

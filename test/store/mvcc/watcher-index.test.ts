@@ -88,3 +88,10 @@ test('who is found is who a comparison with every range finds', () => {
     ),
   );
 });
+
+test('there may be very many ranges from one key on', () => {
+  const index = new WatcherIndex<Named>();
+  for (let i = 0; i < 200_000; i++) index.add({ range: { key: 'a', end: `b${i}` } });
+  assert.ok(index.has('a'));
+  assert.ok(!index.has('c'));
+});
