@@ -23,6 +23,7 @@ import { copyFixture, editRows } from '../support/member-copy.ts';
 import { scratch } from '../support/scratch.ts';
 import { failingDisk } from './raft-log/log-fixture.ts';
 import { keptLog } from './monitor/healthy-view.ts';
+import { ask } from './monitor/http-client.ts';
 
 const ANY_PORT = 'http://127.0.0.1:0';
 const SNAPSHOT = fixture('snap/snap-3.6.db');
@@ -253,7 +254,20 @@ test('calls to a mount wait until its keys are known', async (t) => {
   const { server, lines } = await start(t, mountOf(path));
   const isKnown = (): boolean => lines.some(({ message }) => message === 'the keys are known');
   assert.equal(isKnown(), false, 'it listens before');
-  assert.equal((await fetch(`${server.urls[0]}/health`)).status, 503);
+  const body = JSON.stringify({ key: Buffer.from('key/59999').toString('base64') });
+  const url = server.urls[0]!;
+  const call = (path: string, headers = {}) => ask(`${url}${path}`, { method: 'POST', headers }, body);
+  // Calls through the gateway wait as those over gRPC: no longer than they want to, and until they are answered.
+  const [health, version, hasty, nothing, patient] = await Promise.all([
+    ask(`${url}/health`),
+    ask(`${url}/version`),
+    call('/v3/kv/range', { 'grpc-timeout': '1m' }),
+    call('/v3/kv/nothing'),
+    call('/v3/kv/range'),
+  ]);
+  assert.deepEqual([health.code, version.code, hasty.code, nothing.code], [503, 503, 504, 404]);
+  assert.equal(patient.code, 200);
+  assert.match(patient.body, /"count":"1"/);
   assert.equal(await valueOf(await channelTo(t, server), 'key/59999'), value);
   assert.equal(isKnown(), true);
   assert.equal((await fetch(`${server.urls[0]}/health`)).status, 200);

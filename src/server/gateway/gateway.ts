@@ -26,7 +26,8 @@ const GOOD = { 'content-type': JSON_TYPE, 'grpc-metadata-content-type': 'applica
 export interface GatewayOptions {
   /** What is called; there once the server listens. */
   methods: () => MethodTable;
-  emulated: Version;
+  /** Asked when something is to be told that differs from version to version. */
+  emulated: () => Version;
   /** Of a request as gRPC has it; longer ones are RESOURCE_EXHAUSTED. */
   messageSizeMax: number;
   log: Log;
@@ -88,7 +89,7 @@ export class Gateway {
   #refuse({ request, response }: Exchange, route: Route | undefined): void {
     takeBody(request, response);
     const error = route === undefined ? noRoute() : noMethod();
-    const { emulated } = this.#options;
+    const emulated = this.#options.emulated();
     if (isFirstGateway(emulated)) fail(response, route === undefined ? 404 : 405, error.message);
     else this.#writeError(response, error);
   }
@@ -132,6 +133,7 @@ export class Gateway {
         call.close();
         this.#endStream(response, rpcErrorFrom(error, route, this.#options.log));
       }
+      source.fail(over());
       request.resume();
     });
   }
@@ -172,7 +174,7 @@ export class Gateway {
   }
 
   #endStream(response: HttpResponse, error: RpcError): void {
-    const { emulated } = this.#options;
+    const emulated = this.#options.emulated();
     if (!response.headersSent)
       response.writeHead(httpCodeOf(error.status, emulated), { 'content-type': JSON_TYPE });
     response.end(`${errorLine(error, emulated)}\n`);
@@ -186,7 +188,7 @@ export class Gateway {
   }
 
   #writeError(response: HttpResponse, error: RpcError): void {
-    const { emulated } = this.#options;
+    const emulated = this.#options.emulated();
     if (error.status === STATUS.unauthenticated) response.setHeader('www-authenticate', error.message);
     const type = { 'content-type': JSON_TYPE };
     finish(response, httpCodeOf(error.status, emulated), type, errorBody(error, emulated));
@@ -225,6 +227,7 @@ function hasName({ socket }: HttpRequest): boolean {
   return Boolean((socket as TLSSocket).getPeerCertificate().subject?.CN);
 }
 
+const over = (): RpcError => new RpcError(STATUS.cancelled, 'the call is over');
 const stopped = (): RpcError => new RpcError(STATUS.unavailable, 'etcdserver: server stopped');
 
 function rpcErrorFrom(error: unknown, route: Route | undefined, log: Log): RpcError {

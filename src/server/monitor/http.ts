@@ -37,6 +37,17 @@ export interface HttpOptions {
 export function http1Handler(options: HttpOptions): HttpHandler {
   const routes = routesOf(options);
   routes.set('/version', (exchange) => answerVersion(exchange, options));
+  return clientHandler(options, (request, response) => route(routes, request, response, options.log));
+}
+
+/** The same while nothing is known that could be shown: calls through the gateway wait by themselves. */
+export function startingHttp1Handler(options: ClientOptions): HttpHandler {
+  return clientHandler(options, startingHandler);
+}
+
+type ClientOptions = Pick<HttpOptions, 'log' | 'hostWhitelist' | 'corsOrigins' | 'gateway'>;
+
+function clientHandler(options: ClientOptions, others: HttpHandler): HttpHandler {
   return (request, response) => {
     if (!isAllowedHost(request, options)) {
       rejectHost(request, response, options.log);
@@ -46,7 +57,7 @@ export function http1Handler(options: HttpOptions): HttpHandler {
     if (request.method === 'OPTIONS') {
       takeBody(request, response);
       response.writeHead(200).end();
-    } else if (!options.gateway?.(request, response)) route(routes, request, response, options.log);
+    } else if (!options.gateway?.(request, response)) others(request, response);
   };
 }
 
@@ -187,7 +198,7 @@ function hostOf({ headers }: HttpRequest): string {
 }
 
 /** Under TLS, the certificate has told the client whom it speaks to. */
-function isAllowedHost(request: HttpRequest, { hostWhitelist }: HttpOptions): boolean {
+function isAllowedHost(request: HttpRequest, { hostWhitelist }: ClientOptions): boolean {
   if ('encrypted' in request.socket) return true;
   return hostWhitelist.length === 0 || hostWhitelist.includes('*') || hostWhitelist.includes(hostOf(request));
 }

@@ -38,7 +38,7 @@ async function start(
   const table = new MethodTable([methods], [WATCH]);
   const gateway = new Gateway({
     methods: () => table,
-    emulated: '3.6',
+    emulated: () => '3.6',
     messageSizeMax: SIZE_MAX,
     log,
     ...change,
@@ -261,7 +261,7 @@ async function startTls(t: TestContext, change: Partial<GatewayOptions> = {}): P
   const log = keptLog();
   const gateway = new Gateway({
     methods: () => table,
-    emulated: '3.6',
+    emulated: () => '3.6',
     messageSizeMax: SIZE_MAX,
     log,
     ...change,
