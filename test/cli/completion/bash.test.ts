@@ -52,5 +52,5 @@ test('the server has flags and values of its own', { skip }, () => {
     '--listen-client-http-urls',
   ]);
   assert.deepEqual(complete(['etcdkit', 'serve', '--name', 'x', '--emulate', '']), ['3.5', '3.6', '3.7']);
-  assert.deepEqual(complete(['etcdkit', 'serve', '--auto-t']), []);
+  assert.deepEqual(complete(['etcdkit', 'serve', '--peer-auto-t']), []);
 });
