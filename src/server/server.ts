@@ -284,8 +284,7 @@ class Server implements RunningServer {
 
   #clientHttpOptions() {
     const { hostWhitelist, corsOrigins } = this.#config;
-    const gateway = this.#gateway?.answer.bind(this.#gateway);
-    return { log: this.#context.log, hostWhitelist, corsOrigins, gateway };
+    return { log: this.#context.log, hostWhitelist, corsOrigins, gateway: this.#gateway };
   }
 
   /** Nothing may be answered any more: who was told that a write is durable was told the truth so far. */

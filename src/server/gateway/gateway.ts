@@ -49,21 +49,26 @@ export class Gateway {
     this.#options = options;
   }
 
+  /** Sends away whose name in a certificate would count for nothing; gives whether it did. To be asked first of all. */
+  refuse(request: HttpRequest, response: HttpResponse): boolean {
+    const { refusesNames = () => false } = this.#options;
+    const path = pathOf((request.url ?? '').split('?', 1)[0]!);
+    if (path === undefined || path === '/v3' || !refusesNames() || !hasName(request)) return false;
+    const text =
+      'CommonName of client sending a request against gateway will be ignored and not used as expected';
+    takeBody(request, response);
+    fail(response, 400, text);
+    return true;
+  }
+
   /** Answers what is below `/v3/`; gives whether it was. Never throws. */
   answer(request: HttpRequest, response: HttpResponse): boolean {
     const [rawPath = '', query] = (request.url ?? '').split('?', 2);
     const path = pathOf(rawPath);
     if (path === undefined) return false;
     const exchange = { request, response };
-    const { refusesNames = () => false } = this.#options;
     const clean = path === '/v3' ? ROOT : posix.normalize(path);
-    if (refusesNames() && hasName(request)) {
-      const text =
-        'CommonName of client sending a request against gateway will be ignored and not used as expected';
-      takeBody(request, response);
-      fail(response, 400, text);
-    } else if (clean !== path)
-      redirect(exchange, encodeURI(clean) + (query === undefined ? '' : `?${query}`));
+    if (clean !== path) redirect(exchange, encodeURI(clean) + (query === undefined ? '' : `?${query}`));
     else void this.#serve(exchange, path);
     return true;
   }

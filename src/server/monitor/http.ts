@@ -29,8 +29,15 @@ export interface HttpOptions {
   hostWhitelist: readonly string[];
   /** Origins that browsers may ask from; `*` stands for all. */
   corsOrigins: readonly string[];
-  /** Answers what is below `/v3/`; gives whether it was. */
-  gateway?: ((request: HttpRequest, response: HttpResponse) => boolean) | undefined;
+  /** Answers what is below `/v3/`. */
+  gateway?: HttpGateway | undefined;
+}
+
+/** Both give whether they answered. */
+interface HttpGateway {
+  /** Before anything else is said, CORS included. */
+  refuse(request: HttpRequest, response: HttpResponse): boolean;
+  answer(request: HttpRequest, response: HttpResponse): boolean;
 }
 
 /** Everything, for client URLs. */
@@ -53,11 +60,12 @@ function clientHandler(options: ClientOptions, others: HttpHandler): HttpHandler
       rejectHost(request, response, options.log);
       return;
     }
+    if (options.gateway?.refuse(request, response)) return;
     addCorsHeaders(request, response, options.corsOrigins);
     if (request.method === 'OPTIONS') {
       takeBody(request, response);
       response.writeHead(200).end();
-    } else if (!options.gateway?.(request, response)) others(request, response);
+    } else if (!options.gateway?.answer(request, response)) others(request, response);
   };
 }
 

@@ -44,6 +44,7 @@ async function start(
     ...change,
   });
   const listener = await listenHttp('http://127.0.0.1:0', (asked, response) => {
+    if (gateway.refuse(asked, response)) return;
     if (!gateway.answer(asked, response)) response.writeHead(418).end();
   });
   t.after(() => listener.close(0));
@@ -267,6 +268,7 @@ async function startTls(t: TestContext, change: Partial<GatewayOptions> = {}): P
     ...change,
   });
   const answer: HttpHandler = (asked, response) => {
+    if (gateway.refuse(asked, response)) return;
     if (!gateway.answer(asked, response)) response.writeHead(404).end('nothing');
   };
   const server = await startServer({
