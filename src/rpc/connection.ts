@@ -14,10 +14,10 @@ import { encodeGrpcMessage } from './grpc-message.ts';
 import { answerHttp, type HttpHandler } from './http2-request.ts';
 import type { Limits } from './limits.ts';
 import type { MethodTable } from './methods.ts';
-import { OpenCalls, type Postponed } from './open-calls.ts';
+import { type OpenCall, OpenCalls, type Postponed } from './open-calls.ts';
 import { PingPolicy } from './ping-policy.ts';
 import { ResetBudget } from './reset-budget.ts';
-import { type CallHost, RESPONSE_HEADERS, type RpcLog, type ServerCall } from './server-call.ts';
+import { type CallHost, RESPONSE_HEADERS, type RpcLog } from './server-call.ts';
 import type { Refusal, ServerStats } from './stats.ts';
 import { RpcError, STATUS } from './status.ts';
 import { StreamCall } from './stream-call.ts';
@@ -159,7 +159,9 @@ export class Connection implements CallHost {
 
   /** Ends the connection, since all together hold too much and its client is slow. */
   relieve(): void {
-    this.#expel('unread_replies', 'too_many_unread_replies');
+    const { slowBytes, slowRequestBytes } = this.#calls;
+    if (2 * slowRequestBytes > slowBytes) this.#expel('unfinished_requests', 'too_many_unfinished_requests');
+    else this.#expel('unread_replies', 'too_many_unread_replies');
   }
 
   /** Calls run to their end, new ones are for other connections. */
@@ -180,7 +182,7 @@ export class Connection implements CallHost {
     this.#socket.destroy();
   }
 
-  callClosed(isReset: boolean, call?: ServerCall): void {
+  callClosed(isReset: boolean, call?: OpenCall): void {
     if (call) this.#calls.delete(call);
     this.#openCalls--;
     this.stats.streams--;
@@ -328,14 +330,15 @@ export class Connection implements CallHost {
   }
 
   #answer(http: HttpHandler, { stream, headers, rawHeaders }: HttpRequest): void {
-    stream.on('close', () => this.callClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR));
-    answerHttp(http, {
+    const call = answerHttp(http, {
       stream,
       headers,
       rawHeaders,
       bodyTimeoutMs: this.limits.requestTimeoutMs,
+      calls: this.#calls,
       stats: this.stats,
     });
+    stream.on('close', () => this.callClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR, call));
   }
 
   #refuse(stream: ServerHttp2Stream, { error, httpStatus = 200 }: CallRefusal): void {

@@ -6,7 +6,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { countBrokenBodies, type HttpHandler } from './http2-request.ts';
 import type { Limits } from './limits.ts';
-import { SLOW_MS } from './open-calls.ts';
+import { HttpCall } from './http-call.ts';
+import { HARMLESS_BYTES, OpenCalls, SLOW_MS } from './open-calls.ts';
 import type { Refusal, ServerStats } from './stats.ts';
 
 const WATCH_INTERVAL_MS = 1000;
@@ -14,7 +15,7 @@ const WATCH_INTERVAL_MS = 1000;
 const PIPELINED_MAX = 64;
 
 export interface Http1Options {
-  limits: Pick<Limits, 'headerListSizeMax' | 'handshakeTimeoutMs' | 'requestTimeoutMs' | 'heldBytesMax'>;
+  limits: Limits;
   stats: ServerStats;
   handler: HttpHandler;
   /** Asked for each connection, which is closed when there is no room; without it, somebody else asks. */
@@ -25,7 +26,9 @@ interface Peer {
   /** It was told what is wrong, and will be closed; what it still sends may be wrong again. */
   isRejected: boolean;
   /** One after the other they are answered, as by Go, so that a client that reads nothing costs one answer. */
-  pending: { request: IncomingMessage; response: ServerResponse }[];
+  pending: { request: IncomingMessage; response: ServerResponse; call: HttpCall }[];
+  /** The same, as far as they cost something. */
+  calls: OpenCalls;
   /** Bytes that it had taken when it was last seen to take some. */
   taken: number;
   takenMs: number;
@@ -39,6 +42,7 @@ export class Http1Server {
   readonly #timer: NodeJS.Timeout;
   /** What waits to be taken, a second ago. */
   #answerBytes = 0;
+  #requestBytes = 0;
 
   constructor(options: Http1Options) {
     const { limits } = options;
@@ -65,22 +69,33 @@ export class Http1Server {
   /** To be called once the server is closed. */
   end(): void {
     clearInterval(this.#timer);
-    this.#options.stats.answerBytes -= this.#answerBytes;
-    this.#answerBytes = 0;
+    this.#note(0, 0);
+  }
+
+  /** Tells what it holds to the counts, where several tell theirs. */
+  #note(answerBytes: number, requestBytes: number): void {
+    const { stats } = this.#options;
+    stats.answerBytes += answerBytes - this.#answerBytes;
+    stats.requestBytes += requestBytes - this.#requestBytes;
+    this.#answerBytes = answerBytes;
+    this.#requestBytes = requestBytes;
   }
 
   #accept(socket: Socket): void {
-    const { stats, isFull } = this.#options;
+    const { stats, limits, isFull } = this.#options;
     if (isFull?.()) {
       stats.refused.connections++;
       socket.destroy();
       return;
     }
-    this.#peers.set(socket, { isRejected: false, pending: [], taken: 0, takenMs: performance.now() });
+    const calls = new OpenCalls(limits, stats);
+    const peer: Peer = { isRejected: false, pending: [], calls, taken: 0, takenMs: performance.now() };
+    this.#peers.set(socket, peer);
     stats.http1++;
     stats.http1Total++;
     socket.on('close', () => {
       this.#peers.delete(socket);
+      for (const { call } of peer.pending) calls.delete(call);
       stats.http1--;
     });
   }
@@ -91,19 +106,23 @@ export class Http1Server {
     // What a connection that was cut off had sent before is still parsed.
     if (!peer || socket.destroyed) return;
     if (peer.pending.length >= PIPELINED_MAX) return this.#cutOff(socket, 'flood');
-    if (peer.pending.push({ request, response }) === 1) this.#answer(peer);
+    const { calls } = peer;
+    const call = new HttpCall({ calls, request, response, rawHeaders: request.rawHeaders });
+    calls.add(call);
+    if (peer.pending.push({ request, response, call }) === 1) this.#answer(peer);
   }
 
   /** Has the first answered, and the others after it. */
   #answer(peer: Peer): void {
-    const { request, response } = peer.pending[0]!;
+    const { request, response, call } = peer.pending[0]!;
     const { handler, stats, limits } = this.#options;
     response.on('close', () => {
       peer.pending.shift();
+      peer.calls.delete(call);
       if (peer.pending.length > 0 && !request.socket.destroyed) this.#answer(peer);
     });
     countBrokenBodies(request, stats);
-    handler(Object.assign(request, { bodyTimeoutMs: limits.requestTimeoutMs }), response);
+    handler(Object.assign(request, { bodyTimeoutMs: limits.requestTimeoutMs, account: call }), response);
   }
 
   #cutOff(socket: Socket, reason: Refusal): void {
@@ -126,14 +145,26 @@ export class Http1Server {
     socket.end(`HTTP/1.1 ${known.answer}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
   }
 
-  /** Ends connections that take nothing of what waits for them; sooner, when all together hold too much. */
+  /**
+   * Ends connections that take nothing of what waits for them, or send more than their share of what they do not
+   * complete; slow ones sooner, when all together hold too much.
+   */
   #watch(nowMs: number): void {
     const { limits, stats } = this.#options;
-    const slow: { socket: Socket; bytes: number }[] = [];
+    const slow: Slow[] = [];
     let answerBytes = 0;
+    let requestBytes = 0;
     for (const [socket, peer] of this.#peers) {
-      const bytes = peer.pending[0]?.response.writableLength ?? 0;
-      answerBytes += bytes;
+      const { calls } = peer;
+      calls.look(nowMs);
+      answerBytes += calls.queuedBytes;
+      requestBytes += calls.requestBytes;
+      if (calls.isFlooded) {
+        this.#cutOff(socket, 'unfinished_requests');
+        continue;
+      }
+      if (calls.slowRequestBytes >= HARMLESS_BYTES)
+        slow.push({ socket, bytes: calls.slowRequestBytes, reason: 'unfinished_requests' });
       const taken = socket.bytesWritten - socket.writableLength;
       if (socket.writableLength === 0 || taken !== peer.taken) {
         peer.taken = taken;
@@ -141,20 +172,29 @@ export class Http1Server {
       } else if (nowMs - peer.takenMs > limits.requestTimeoutMs) {
         this.#cutOff(socket, 'unread_replies');
       } else if (nowMs - peer.takenMs > SLOW_MS) {
-        slow.push({ socket, bytes });
+        slow.push({ socket, bytes: calls.queuedBytes, reason: 'unread_replies' });
       }
     }
-    // Several of them count there.
-    stats.answerBytes += answerBytes - this.#answerBytes;
-    this.#answerBytes = answerBytes;
-    let excess = stats.heldBytes - limits.heldBytesMax;
+    this.#note(answerBytes, requestBytes);
+    this.#relieve(slow, stats.excessBytes(limits.heldBytesMax));
+  }
+
+  #relieve(slow: Slow[], excessBytes: number): void {
+    let left = excessBytes;
     slow.sort((a, b) => b.bytes - a.bytes);
-    for (const { socket, bytes } of slow) {
-      if (excess <= 0) return;
-      excess -= bytes;
-      this.#cutOff(socket, 'unread_replies');
+    for (const { socket, bytes, reason } of slow) {
+      if (left <= 0) return;
+      if (socket.destroyed) continue;
+      left -= bytes;
+      this.#cutOff(socket, reason);
     }
   }
+}
+
+interface Slow {
+  socket: Socket;
+  bytes: number;
+  reason: Refusal;
 }
 
 const MALFORMED = { reason: 'malformed', answer: '400 Bad Request' } as const;

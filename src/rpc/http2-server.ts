@@ -8,6 +8,7 @@ import { Http1Server } from './http1.ts';
 import type { HttpHandler } from './http2-request.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { MethodTable } from './methods.ts';
+import { HARMLESS_BYTES } from './open-calls.ts';
 import { type Listen, Port } from './port.ts';
 import type { Methods } from './seam.ts';
 import type { RpcLog } from './server-call.ts';
@@ -160,7 +161,7 @@ class Http2Server implements RpcServer {
       found.stalledStreams += connection.held.stalledStreams;
     }
     this.#note(found);
-    this.#relieve(this.stats.heldBytes - this.#limits.heldBytesMax);
+    this.#relieve(this.stats.excessBytes(this.#limits.heldBytesMax));
   }
 
   /** Tells what it holds to the counts, where others may tell theirs. */
@@ -174,7 +175,7 @@ class Http2Server implements RpcServer {
   /** Ends the connections that have made it hold the most for long, until `excessBytes` are gone. */
   #relieve(excessBytes: number): void {
     if (excessBytes <= 0) return;
-    const slow = [...this.#connections].filter(({ held }) => held.slowBytes > 0);
+    const slow = [...this.#connections].filter(({ held }) => held.slowBytes >= HARMLESS_BYTES);
     slow.sort((a, b) => b.held.slowBytes - a.held.slowBytes);
     let left = excessBytes;
     for (const connection of slow) {

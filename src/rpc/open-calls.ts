@@ -3,7 +3,6 @@
  * the client does not take. A client that holds too many replies has its further requests wait; they cost less.
  */
 import type { Limits } from './limits.ts';
-import type { ServerCall } from './server-call.ts';
 import type { ServerStats } from './stats.ts';
 import { RpcError, STATUS } from './status.ts';
 
@@ -11,6 +10,29 @@ import { RpcError, STATUS } from './status.ts';
 const SHARES = 4;
 /** Calls that began so long ago and still hold something have a client that is slow. */
 export const SLOW_MS = 10_000;
+
+/** Who holds less neither has to wait nor to go: it would make little room. */
+export const HARMLESS_BYTES = 64 * 1024;
+
+/** A call, whatever it speaks, as far as it costs something. */
+export interface OpenCall {
+  readonly beganMs: number;
+  /** Of what the client sent, its headers included; of a reply that is being made. Both are asked for now and then. */
+  readonly requestBytes: number;
+  readonly queuedBytes: number;
+  /** Of a whole reply that goes out. */
+  readonly replyBytes: number;
+  /** Of a body over HTTP that is being read; only {@link OpenCalls.holdBody} changes it. */
+  bodyBytes?: number;
+  /** Whether its request has been coming for too long. */
+  isLate(nowMs: number, timeoutMs: number): boolean;
+  expire(reason: RpcError): void;
+  dismiss(reason: RpcError): void;
+  /** There is room again for its body. */
+  proceed?(): void;
+  /** Nothing of it counts any more. */
+  left?(): void;
+}
 
 /** A call whose request came and has not begun. */
 export interface Postponed {
@@ -20,14 +42,18 @@ export interface Postponed {
 export class OpenCalls {
   readonly #limits: Limits;
   readonly #stats: ServerStats;
-  readonly #calls = new Set<ServerCall>();
+  readonly #calls = new Set<OpenCall>();
   #postponed: Postponed[] = [];
   /** Of replies to unary calls. */
   #replyBytes = 0;
+  /** Of bodies over HTTP. */
+  #bodyBytes = 0;
   /** What the last look found. */
   requestBytes = 0;
   queuedBytes = 0;
+  /** Of calls that are slow, and what of it is of their requests. */
   slowBytes = 0;
+  slowRequestBytes = 0;
   stalledStreams = 0;
 
   constructor(limits: Limits, stats: ServerStats) {
@@ -35,33 +61,61 @@ export class OpenCalls {
     this.#stats = stats;
   }
 
-  add(call: ServerCall): void {
+  add(call: OpenCall): void {
     this.#calls.add(call);
   }
 
-  delete(call: ServerCall): void {
+  delete(call: OpenCall): void {
+    if (!this.#calls.has(call)) return;
+    call.left?.();
+    this.holdBody(call, 0);
     this.#calls.delete(call);
     this.#replyBytes -= call.replyBytes;
     this.#stats.replyBytes -= call.replyBytes;
     if (this.#postponed.length > 0) this.#resume();
   }
 
-  /** A reply goes out; it is held until its call is closed. */
-  replied(sizeBytes: number): void {
+  /** A reply goes out; it is held until its call is closed. Gives whether the call is still open. */
+  replied(sizeBytes: number, call?: OpenCall): boolean {
+    if (call && !this.#calls.has(call)) return false;
     this.#replyBytes += sizeBytes;
     this.#stats.replyBytes += sizeBytes;
+    return true;
+  }
+
+  /** So much of the body of an open call is held now. */
+  holdBody(call: OpenCall, sizeBytes: number): void {
+    if (!this.#calls.has(call)) return;
+    const more = sizeBytes - (call.bodyBytes ?? 0);
+    if (more === 0) return;
+    call.bodyBytes = sizeBytes;
+    this.#bodyBytes += more;
+    this.#stats.bodyBytes += more;
+  }
+
+  /** One body more, or less, waits for room. */
+  heldUp(change: 1 | -1): void {
+    this.#stats.bodiesHeldUp += change;
+  }
+
+  noteTooLong(): void {
+    this.#stats.refused.message_size++;
+  }
+
+  /** Whether all clients together hold what they may. */
+  get isServerFull(): boolean {
+    return this.#stats.heldBytes >= this.#limits.heldBytesMax;
   }
 
   /** Whether the client has to take replies before it gets more. One at a time it gets in any case. */
   get isFull(): boolean {
-    const { heldBytesMax } = this.#limits;
-    if (this.#replyBytes >= heldBytesMax / SHARES) return true;
-    return this.#replyBytes > 0 && this.#stats.heldBytes >= heldBytesMax;
+    if (this.#replyBytes >= this.#limits.heldBytesMax / SHARES) return true;
+    return this.#replyBytes > 0 && this.isServerFull;
   }
 
   /** Whether the client sends requests beyond its share without completing them. */
   get isFlooded(): boolean {
-    return this.requestBytes > this.#limits.heldBytesMax / SHARES;
+    return this.requestBytes + this.#bodyBytes > this.#limits.heldBytesMax / SHARES;
   }
 
   postpone(call: Postponed): void {
@@ -92,13 +146,18 @@ export class OpenCalls {
     this.requestBytes = 0;
     this.queuedBytes = 0;
     this.slowBytes = 0;
+    this.slowRequestBytes = 0;
     this.stalledStreams = 0;
     for (const call of this.#calls) {
-      const { requestBytes, queuedBytes } = call;
+      if (!this.isServerFull) call.proceed?.();
+      const { requestBytes, queuedBytes, bodyBytes = 0 } = call;
       this.requestBytes += requestBytes;
       this.queuedBytes += queuedBytes;
       if (queuedBytes > queuedBytesMax) this.stalledStreams++;
-      if (nowMs - call.beganMs > SLOW_MS) this.slowBytes += requestBytes + queuedBytes + call.replyBytes;
+      if (nowMs - call.beganMs > SLOW_MS) {
+        this.slowRequestBytes += requestBytes + bodyBytes;
+        this.slowBytes += requestBytes + bodyBytes + queuedBytes + call.replyBytes;
+      }
       if (!call.isLate(nowMs, requestTimeoutMs)) continue;
       this.#stats.refused.request_timeout++;
       const text = `the request did not come within ${requestTimeoutMs / 1000} s`;

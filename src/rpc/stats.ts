@@ -46,6 +46,9 @@ export class ServerStats {
   /** The same of calls whose messages come and go, and of unfinished requests with their headers: a second ago. */
   queuedBytes = 0;
   requestBytes = 0;
+  /** Of bodies over HTTP that are not complete, now; and how many of them wait for room. */
+  bodyBytes = 0;
+  bodiesHeldUp = 0;
   /** Of answers over HTTP/1.1, a second ago. */
   answerBytes = 0;
   /** Calls whose client takes too little, a second ago. */
@@ -59,7 +62,13 @@ export class ServerStats {
 
   /** What all clients together make the server hold. */
   get heldBytes(): number {
-    return this.replyBytes + this.queuedBytes + this.requestBytes + this.answerBytes;
+    return this.replyBytes + this.queuedBytes + this.requestBytes + this.bodyBytes + this.answerBytes;
+  }
+
+  /** What has to go when so much may be held; none when negative. Bodies that wait need more than a little room. */
+  excessBytes(heldBytesMax: number): number {
+    const excess = this.heldBytes - heldBytesMax;
+    return excess < 0 || this.bodiesHeldUp === 0 ? excess : excess + heldBytesMax / 4;
   }
 
   /** Connections of clients, whatever they speak. */

@@ -25,6 +25,7 @@ import {
   metricsHandler,
   nothingHandler,
   startingHandler,
+  startingHttp1Handler,
 } from './monitor/http.ts';
 import { type HttpListener, listenHttp } from './monitor/http-listener.ts';
 import { limitsOf, METRICS_CONNECTIONS_MAX } from './limits.ts';
@@ -41,6 +42,9 @@ import { Stats } from './monitor/stats.ts';
 import { viewOf } from './monitor/view.ts';
 import { type ClientTls, openClientTls } from './tls/client-tls.ts';
 import { listenHttps } from './tls/https-listener.ts';
+
+/** Of whose form errors are that have to be told before it is known. */
+const UNKNOWN_VERSION = '3.6';
 
 /** See {@link StartServer}. */
 export const startServer: StartServer = async (config, context) => {
@@ -68,7 +72,7 @@ class Server implements RunningServer {
   readonly #passwords: Passwords;
   #served: Served | undefined;
   #services: Services | undefined;
-  #gateway: Gateway | undefined;
+  readonly #gateway: Gateway | undefined;
   /** All methods as they are called, once it listens. */
   #methods = new MethodTable([]);
   #rpc: RpcServer | undefined;
@@ -96,12 +100,25 @@ class Server implements RunningServer {
       pendingMax: config.clients.pendingLoginsMax,
       stats: this.#stats.access.passwords,
     });
+    if (config.isGatewayEnabled) this.#gateway = this.#makeGateway();
     this.done = new Promise((resolve, reject) => {
       this.#resolveDone = resolve;
       this.#rejectDone = reject;
     });
     // Whoever waits is told; nobody has to.
     this.done.catch(() => {});
+  }
+
+  /** There before what it answers for is known: its calls wait as those of gRPC do. */
+  #makeGateway(): Gateway {
+    const { clientTls, emulate = UNKNOWN_VERSION } = this.#config;
+    return new Gateway({
+      methods: () => this.#methods,
+      emulated: () => this.#served?.emulated ?? emulate,
+      messageSizeMax: this.#limits.messageSizeMax,
+      log: this.#context.log,
+      refusesNames: () => clientTls.isClientCertAuth && this.#served?.core.applier.users.isEnabled === true,
+    });
   }
 
   /** A member listens when it is ready; a mount at once, and its calls wait until its keys are known. */
@@ -154,15 +171,14 @@ class Server implements RunningServer {
         serving.then(({ methods }) => methods),
       ),
     ];
-    let ready: HttpHandlers | undefined;
-    void serving.then(({ http }) => (ready = http)).catch(() => {});
-    const later =
-      (choose: (http: HttpHandlers) => HttpHandler): HttpHandler =>
-      (request, response) =>
-        (ready ? choose(ready) : startingHandler)(request, response);
+    let now: HttpHandlers = {
+      client: startingHttp1Handler(this.#clientHttpOptions()),
+      metrics: startingHandler,
+    };
+    void serving.then(({ http }) => (now = http)).catch(() => {});
     await this.#listen(methods, {
-      client: later((http) => http.client),
-      metrics: later((http) => http.metrics),
+      client: (request, response) => now.client(request, response),
+      metrics: (request, response) => now.metrics(request, response),
     });
   }
 
@@ -195,15 +211,6 @@ class Server implements RunningServer {
       quotaBytes: config.quotaBytes,
       services: this.#services,
     });
-    if (config.isGatewayEnabled) {
-      this.#gateway = new Gateway({
-        methods: () => this.#methods,
-        emulated,
-        messageSizeMax: this.#limits.messageSizeMax,
-        log: this.#context.log,
-        refusesNames: () => config.clientTls.isClientCertAuth && core.applier.users.isEnabled,
-      });
-    }
     return { methods: this.#services.methods, http: this.#httpHandlers(view) };
   }
 
@@ -261,7 +268,7 @@ class Server implements RunningServer {
   }
 
   #httpHandlers(view: ServerView): HttpHandlers {
-    const { isMetricsExtensive, hostWhitelist, corsOrigins } = this.#config;
+    const { isMetricsExtensive } = this.#config;
     const metrics = createMetrics({
       stats: this.#stats,
       calls: this.#calls,
@@ -276,12 +283,14 @@ class Server implements RunningServer {
       view,
       metrics,
       stats: this.#stats.health,
-      log: this.#context.log,
-      hostWhitelist,
-      corsOrigins,
-      gateway: this.#gateway?.answer.bind(this.#gateway),
+      ...this.#clientHttpOptions(),
     };
     return { client: http1Handler(options), metrics: metricsHandler(options) };
+  }
+
+  #clientHttpOptions() {
+    const { hostWhitelist, corsOrigins } = this.#config;
+    return { log: this.#context.log, hostWhitelist, corsOrigins, gateway: this.#gateway };
   }
 
   /** Nothing may be answered any more: who was told that a write is durable was told the truth so far. */

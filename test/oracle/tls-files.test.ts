@@ -172,6 +172,24 @@ const REFUSED: Record<string, (files: TlsFiles, folder: string) => string[]> = {
     '--tls-min-version=TLS1.3',
     '--tls-max-version=TLS1.2',
   ],
+  'a certificate for itself without its key': ({ cert, key }) => [
+    ...pair(cert, key),
+    `--client-cert-file=${cert}`,
+  ],
+  'a key for itself without its certificate': ({ cert, key }) => [
+    ...pair(cert, key),
+    `--client-key-file=${key}`,
+  ],
+  'a certificate for itself that is not there': ({ cert, key }, folder) => [
+    ...pair(cert, key),
+    `--client-cert-file=${join(folder, 'none')}`,
+    `--client-key-file=${key}`,
+  ],
+  'the key of another for itself': ({ cert, key, client }) => [
+    ...pair(cert, key),
+    `--client-cert-file=${cert}`,
+    `--client-key-file=${client('good')!.keyFile}`,
+  ],
   'a certificate of its own for no time': () => ['--auto-tls', '--self-signed-cert-validity=0'],
 };
 
@@ -202,3 +220,13 @@ for (const [name, flagsOf] of Object.entries(REFUSED)) {
     assert.equal(said, theirs);
   });
 }
+
+test(
+  'both start with what is not used: a certificate for itself in the clear, or beside one that is made',
+  { skip },
+  async (t) => {
+    const half = ['--client-cert-file=none'];
+    await startBoth(t, scratch(t), { args: half });
+    await startBoth(t, scratch(t), { secure: {}, args: ['--auto-tls', ...half] });
+  },
+);

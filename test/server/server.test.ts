@@ -23,6 +23,7 @@ import { copyFixture, editRows } from '../support/member-copy.ts';
 import { scratch } from '../support/scratch.ts';
 import { failingDisk } from './raft-log/log-fixture.ts';
 import { keptLog } from './monitor/healthy-view.ts';
+import { ask } from './monitor/http-client.ts';
 
 const ANY_PORT = 'http://127.0.0.1:0';
 const SNAPSHOT = fixture('snap/snap-3.6.db');
@@ -247,14 +248,27 @@ test('a disk that fails ends the server: writers are told, its end is its failur
 
 test('calls to a mount wait until its keys are known', async (t) => {
   const path = join(scratch(t), 'large.db');
-  const value = 'x'.repeat(200);
-  const records = Array.from({ length: 60_000 }, (_, i) => put(i + 2, `key/${i}`, { value }));
+  const value = 'x'.repeat(50);
+  const records = Array.from({ length: 180_000 }, (_, i) => put(i + 2, `key/${i}`, { value }));
   writeFileSync(path, buildDatabase({ records }));
   const { server, lines } = await start(t, mountOf(path));
   const isKnown = (): boolean => lines.some(({ message }) => message === 'the keys are known');
   assert.equal(isKnown(), false, 'it listens before');
-  assert.equal((await fetch(`${server.urls[0]}/health`)).status, 503);
-  assert.equal(await valueOf(await channelTo(t, server), 'key/59999'), value);
+  const body = JSON.stringify({ key: Buffer.from('key/179999').toString('base64') });
+  const url = server.urls[0]!;
+  const call = (path: string, headers = {}) => ask(`${url}${path}`, { method: 'POST', headers }, body);
+  // Calls through the gateway wait as those over gRPC: no longer than they want to, and until they are answered.
+  const [health, version, hasty, nothing, patient] = await Promise.all([
+    ask(`${url}/health`),
+    ask(`${url}/version`),
+    call('/v3/kv/range', { 'grpc-timeout': '1m' }),
+    call('/v3/kv/nothing'),
+    call('/v3/kv/range'),
+  ]);
+  assert.deepEqual([health.code, version.code, hasty.code, nothing.code], [503, 503, 504, 404]);
+  assert.equal(patient.code, 200);
+  assert.match(patient.body, /"count":"1"/);
+  assert.equal(await valueOf(await channelTo(t, server), 'key/179999'), value);
   assert.equal(isKnown(), true);
   assert.equal((await fetch(`${server.urls[0]}/health`)).status, 200);
   await server.stop(1000);

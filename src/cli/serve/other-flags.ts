@@ -8,7 +8,6 @@ const NO_PEERS = 'one member talks to no peers, so no peer port is opened';
 const NO_ELECTION = 'one member elects itself at once';
 const NO_COMPARISON = 'there is no other member to compare hashes with';
 const NO_DISCOVERY_USE = 'this member is not found by discovery';
-const NO_OWN_CALLS = 'it is for calls that etcd makes to itself; this server makes none';
 const NO_PROXY = 'this server is no proxy';
 const NO_V2 = 'there is no v2 store; what a snapshot file needs of it follows from the emulated version';
 const OWN_SLICES = 'compaction runs in slices between requests, whose size follows the load';
@@ -51,8 +50,6 @@ export const OTHER_FLAGS = {
   'discovery-keepalive-timeout': idle('duration', NO_DISCOVERY_USE),
   'discovery-insecure-transport': idle('boolean', NO_DISCOVERY_USE),
   'discovery-insecure-skip-tls-verify': idle('boolean', NO_DISCOVERY_USE),
-  'client-cert-file': idle('text', NO_OWN_CALLS),
-  'client-key-file': idle('text', NO_OWN_CALLS),
   'proxy-dial-timeout': idle('integer', NO_PROXY),
   'proxy-failure-wait': idle('integer', NO_PROXY),
   'proxy-read-timeout': idle('integer', NO_PROXY),

@@ -10,6 +10,8 @@ export function tlsOf(settings: Settings): TlsInfo {
     certFile: settings.text('cert-file') ?? '',
     keyFile: settings.text('key-file') ?? '',
     trustedCaFile: settings.text('trusted-ca-file') ?? '',
+    ownCertFile: settings.text('client-cert-file') ?? '',
+    ownKeyFile: settings.text('client-key-file') ?? '',
     isClientCertAuth: settings.boolean('client-cert-auth'),
     allowedHostnames: settings.list('client-cert-allowed-hostname'),
     crlFile: settings.text('client-crl-file') ?? '',

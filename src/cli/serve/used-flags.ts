@@ -63,6 +63,12 @@ export const USED_FLAGS = {
     'list',
     "Host names, of which a client's certificate must have one",
   ),
+  'client-cert-file': used(
+    TLS,
+    'text',
+    'PEM file for calls that etcd makes to itself; this server makes none, but it must be good',
+  ),
+  'client-key-file': used(TLS, 'text', 'PEM file of its key; neither goes without the other'),
   'client-crl-file': used(TLS, 'text', 'DER file of certificates of clients that are revoked'),
   'auto-tls': used(TLS, 'boolean', 'Without files, make a certificate that signs itself'),
   'self-signed-cert-validity': used(TLS, 'integer', 'Years that such a certificate is good for', {

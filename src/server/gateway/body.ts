@@ -1,5 +1,6 @@
 /** Messages of a client from the body of its request: one, or as many as come. */
 import type { Message } from '../../format/proto/field.ts';
+import { MessageSizeError } from '../../rpc/framing.ts';
 import { LateRequestError } from '../../rpc/http2-request.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
 import { type HttpRequest, limitBody } from '../monitor/http-exchange.ts';
@@ -22,7 +23,57 @@ function encodeWithin(json: Uint8Array, { request, messageSizeMax }: BodyOptions
   const message = encodeJson(request, json);
   if (message.length <= messageSizeMax) return message;
   const text = `grpc: received message larger than max (${message.length} vs. ${messageSizeMax})`;
-  throw new RpcError(STATUS.resourceExhausted, text);
+  throw new MessageSizeError(text);
+}
+
+/** Counts it when a message of a body is too long; gives the error as it is. */
+function noted(error: unknown, { account }: HttpRequest): unknown {
+  if (error instanceof MessageSizeError) account?.noteTooLong();
+  return error;
+}
+
+/** The first value of what comes. Once that is there, or is none, nothing more is kept. */
+class FirstValue {
+  #cutter: JsonCutter | undefined;
+  #json: Uint8Array | undefined;
+  #failure: unknown;
+
+  constructor({ messageSizeMax }: BodyOptions) {
+    // Differs from etcd, which takes bodies of any length and judges the message alone.
+    this.#cutter = new JsonCutter(JSON_FACTOR * messageSizeMax);
+  }
+
+  /** Bytes that are kept. */
+  get size(): number {
+    return this.#json?.length ?? this.#cutter?.size ?? 0;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#cutter?.push(chunk);
+    this.#attempt((cutter) => cutter.next());
+  }
+
+  /** No more comes. Throws what was wrong. */
+  end(): Uint8Array {
+    this.#attempt((cutter) => cutter.last() ?? Buffer.from('{}'));
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#json!;
+  }
+
+  drop(): void {
+    this.#cutter = undefined;
+    this.#json = undefined;
+  }
+
+  #attempt(run: (cutter: JsonCutter) => Uint8Array | undefined): void {
+    if (!this.#cutter) return;
+    try {
+      this.#json = run(this.#cutter);
+    } catch (error) {
+      this.#failure = error;
+    }
+    if (this.#json !== undefined || this.#failure !== undefined) this.#cutter = undefined;
+  }
 }
 
 /**
@@ -30,40 +81,33 @@ function encodeWithin(json: Uint8Array, { request, messageSizeMax }: BodyOptions
  * the whole body is there, so that the client is listening, and as DEADLINE_EXCEEDED when it does not come.
  */
 export function readMessage(body: HttpRequest, options: BodyOptions): Promise<Uint8Array> {
-  // Differs from etcd, which takes bodies of any length and judges the message alone.
-  const cutter = new JsonCutter(JSON_FACTOR * options.messageSizeMax);
-  let json: Uint8Array | undefined;
-  let failure: unknown;
-  const attempt = (run: () => Uint8Array | undefined): void => {
-    if (json !== undefined || failure !== undefined) return;
-    try {
-      json = run();
-    } catch (error) {
-      failure = error;
-    }
+  const first = new FirstValue(options);
+  const drop = (): void => {
+    first.drop();
+    body.account?.hold(0);
   };
   return new Promise((resolve, reject) => {
     body.on('data', (chunk: Uint8Array) => {
-      attempt(() => {
-        cutter.push(chunk);
-        return cutter.next();
-      });
+      first.push(chunk);
+      body.account?.hold(first.size);
     });
     body.on('end', () => {
-      attempt(() => cutter.last());
-      attempt(() => Buffer.from('{}'));
       try {
-        if (failure !== undefined) reject(failure);
-        else resolve(encodeWithin(json!, options));
+        resolve(encodeWithin(first.end(), options));
       } catch (error) {
-        reject(error);
+        reject(noted(error, body));
       }
+      drop();
     });
-    const gone = (): void => reject(new RpcError(STATUS.cancelled, 'context canceled'));
+    const gone = (): void => {
+      reject(new RpcError(STATUS.cancelled, 'context canceled'));
+      drop();
+    };
     body.on('error', gone).on('close', gone);
     limitBody(body, () => {
       const late = new LateRequestError();
       reject(late);
+      drop();
       setTimeout(() => body.destroy(late), LINGER_MS).unref();
     });
   });
@@ -78,10 +122,11 @@ interface Receiver {
 export class JsonInbox {
   readonly #body: HttpRequest;
   readonly #options: BodyOptions;
-  readonly #cutter: JsonCutter;
+  #cutter: JsonCutter;
   #receiver: Receiver | undefined;
   /** No more comes. */
   #isEnded = false;
+  #isDropped = false;
   #failure: RpcError | undefined;
 
   constructor(body: HttpRequest, options: BodyOptions) {
@@ -97,6 +142,7 @@ export class JsonInbox {
     if (this.#isEnded) return;
     this.#cutter.push(chunk);
     if (this.#receiver) this.#settle();
+    this.#account();
     if (!this.#receiver && this.#cutter.size >= UNREAD_BYTES_MAX) this.#body.pause();
   }
 
@@ -105,11 +151,22 @@ export class JsonInbox {
     if (this.#receiver) this.#settle();
   }
 
+  #account(): void {
+    this.#body.account?.hold(this.#cutter.size);
+  }
+
+  #drop(): void {
+    this.#isEnded = true;
+    this.#isDropped = true;
+    this.#cutter = new JsonCutter(0);
+    this.#account();
+    this.#body.resume();
+  }
+
   /** What was not received is dropped, and every receiver told. */
   fail(failure: RpcError): void {
     this.#failure = failure;
-    this.#isEnded = true;
-    this.#body.resume();
+    this.#drop();
     if (this.#receiver) this.#settle();
   }
 
@@ -128,24 +185,25 @@ export class JsonInbox {
       if (this.#failure) throw this.#failure;
       message = this.#next();
       if (message === undefined && !this.#isEnded) {
-        this.#body.resume();
+        if (this.#body.account?.isHeldUp !== true) this.#body.resume();
         return;
       }
       resolve(message);
     } catch (error) {
-      reject(error);
+      reject(noted(error, this.#body));
     }
     this.#receiver = undefined;
+    this.#account();
   }
 
   #next(): Uint8Array | undefined {
+    if (this.#isDropped) return undefined;
     try {
       const json = this.#isEnded ? this.#cutter.last() : this.#cutter.next();
       return json && encodeWithin(json, this.#options);
     } catch (error) {
       if (!(error instanceof RpcError) || error.status !== STATUS.invalidArgument) throw error;
-      this.#isEnded = true;
-      this.#body.resume();
+      this.#drop();
       return undefined;
     }
   }

@@ -26,7 +26,8 @@ const GOOD = { 'content-type': JSON_TYPE, 'grpc-metadata-content-type': 'applica
 export interface GatewayOptions {
   /** What is called; there once the server listens. */
   methods: () => MethodTable;
-  emulated: Version;
+  /** Asked when something is to be told that differs from version to version. */
+  emulated: () => Version;
   /** Of a request as gRPC has it; longer ones are RESOURCE_EXHAUSTED. */
   messageSizeMax: number;
   log: Log;
@@ -48,21 +49,26 @@ export class Gateway {
     this.#options = options;
   }
 
+  /** Sends away whose name in a certificate would count for nothing; gives whether it did. To be asked first of all. */
+  refuse(request: HttpRequest, response: HttpResponse): boolean {
+    const { refusesNames = () => false } = this.#options;
+    const path = pathOf((request.url ?? '').split('?', 1)[0]!);
+    if (path === undefined || path === '/v3' || !refusesNames() || !hasName(request)) return false;
+    const text =
+      'CommonName of client sending a request against gateway will be ignored and not used as expected';
+    takeBody(request, response);
+    fail(response, 400, text);
+    return true;
+  }
+
   /** Answers what is below `/v3/`; gives whether it was. Never throws. */
   answer(request: HttpRequest, response: HttpResponse): boolean {
     const [rawPath = '', query] = (request.url ?? '').split('?', 2);
     const path = pathOf(rawPath);
     if (path === undefined) return false;
     const exchange = { request, response };
-    const { refusesNames = () => false } = this.#options;
     const clean = path === '/v3' ? ROOT : posix.normalize(path);
-    if (refusesNames() && hasName(request)) {
-      const text =
-        'CommonName of client sending a request against gateway will be ignored and not used as expected';
-      takeBody(request, response);
-      fail(response, 400, text);
-    } else if (clean !== path)
-      redirect(exchange, encodeURI(clean) + (query === undefined ? '' : `?${query}`));
+    if (clean !== path) redirect(exchange, encodeURI(clean) + (query === undefined ? '' : `?${query}`));
     else void this.#serve(exchange, path);
     return true;
   }
@@ -88,7 +94,7 @@ export class Gateway {
   #refuse({ request, response }: Exchange, route: Route | undefined): void {
     takeBody(request, response);
     const error = route === undefined ? noRoute() : noMethod();
-    const { emulated } = this.#options;
+    const emulated = this.#options.emulated();
     if (isFirstGateway(emulated)) fail(response, route === undefined ? 404 : 405, error.message);
     else this.#writeError(response, error);
   }
@@ -132,6 +138,7 @@ export class Gateway {
         call.close();
         this.#endStream(response, rpcErrorFrom(error, route, this.#options.log));
       }
+      source.fail(over());
       request.resume();
     });
   }
@@ -172,7 +179,7 @@ export class Gateway {
   }
 
   #endStream(response: HttpResponse, error: RpcError): void {
-    const { emulated } = this.#options;
+    const emulated = this.#options.emulated();
     if (!response.headersSent)
       response.writeHead(httpCodeOf(error.status, emulated), { 'content-type': JSON_TYPE });
     response.end(`${errorLine(error, emulated)}\n`);
@@ -186,7 +193,7 @@ export class Gateway {
   }
 
   #writeError(response: HttpResponse, error: RpcError): void {
-    const { emulated } = this.#options;
+    const emulated = this.#options.emulated();
     if (error.status === STATUS.unauthenticated) response.setHeader('www-authenticate', error.message);
     const type = { 'content-type': JSON_TYPE };
     finish(response, httpCodeOf(error.status, emulated), type, errorBody(error, emulated));
@@ -230,6 +237,7 @@ function hasName({ socket }: HttpRequest): boolean {
   return Boolean((socket as TLSSocket).getPeerCertificate().subject?.CN);
 }
 
+const over = (): RpcError => new RpcError(STATUS.cancelled, 'the call is over');
 const stopped = (): RpcError => new RpcError(STATUS.unavailable, 'etcdserver: server stopped');
 
 function rpcErrorFrom(error: unknown, route: Route | undefined, log: Log): RpcError {

@@ -2,6 +2,7 @@
  * Cuts what arrives into JSON values, one after the other with or without white space between them. Of one value no more
  * is kept than is allowed, and nothing is parsed twice, however small the pieces are in which it comes.
  */
+import { MessageSizeError } from '../../rpc/framing.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
 import { isSpace, JsonGrammar } from './json-grammar.ts';
 
@@ -83,6 +84,6 @@ export class JsonCutter {
     const size = this.#at - this.#from;
     if (size <= this.#sizeMax) return;
     const text = `grpc: received message larger than max (${size} vs. ${this.#sizeMax})`;
-    throw new RpcError(STATUS.resourceExhausted, text);
+    throw new MessageSizeError(text);
   }
 }

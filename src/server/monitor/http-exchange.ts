@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { MessageSizeError } from '../../rpc/framing.ts';
+import type { BodyAccount } from '../../rpc/http-call.ts';
 import { LateRequestError } from '../../rpc/http2-request.ts';
 import { DEFAULT_LIMITS } from '../../rpc/limits.ts';
 
@@ -17,6 +18,8 @@ export interface HttpRequest extends Readable {
   socket: Pick<Socket, 'remoteAddress' | 'remotePort'>;
   /** How long its body may take to come. */
   bodyTimeoutMs?: number;
+  /** What is kept of its body counts there. */
+  account?: BodyAccount;
 }
 
 export interface HttpResponse extends EventEmitter {

@@ -29,24 +29,43 @@ export interface HttpOptions {
   hostWhitelist: readonly string[];
   /** Origins that browsers may ask from; `*` stands for all. */
   corsOrigins: readonly string[];
-  /** Answers what is below `/v3/`; gives whether it was. */
-  gateway?: ((request: HttpRequest, response: HttpResponse) => boolean) | undefined;
+  /** Answers what is below `/v3/`. */
+  gateway?: HttpGateway | undefined;
+}
+
+/** Both give whether they answered. */
+interface HttpGateway {
+  /** Before anything else is said, CORS included. */
+  refuse(request: HttpRequest, response: HttpResponse): boolean;
+  answer(request: HttpRequest, response: HttpResponse): boolean;
 }
 
 /** Everything, for client URLs. */
 export function http1Handler(options: HttpOptions): HttpHandler {
   const routes = routesOf(options);
   routes.set('/version', (exchange) => answerVersion(exchange, options));
+  return clientHandler(options, (request, response) => route(routes, request, response, options.log));
+}
+
+/** The same while nothing is known that could be shown: calls through the gateway wait by themselves. */
+export function startingHttp1Handler(options: ClientOptions): HttpHandler {
+  return clientHandler(options, startingHandler);
+}
+
+type ClientOptions = Pick<HttpOptions, 'log' | 'hostWhitelist' | 'corsOrigins' | 'gateway'>;
+
+function clientHandler(options: ClientOptions, others: HttpHandler): HttpHandler {
   return (request, response) => {
     if (!isAllowedHost(request, options)) {
       rejectHost(request, response, options.log);
       return;
     }
+    if (options.gateway?.refuse(request, response)) return;
     addCorsHeaders(request, response, options.corsOrigins);
     if (request.method === 'OPTIONS') {
       takeBody(request, response);
       response.writeHead(200).end();
-    } else if (!options.gateway?.(request, response)) route(routes, request, response, options.log);
+    } else if (!options.gateway?.answer(request, response)) others(request, response);
   };
 }
 
@@ -187,7 +206,7 @@ function hostOf({ headers }: HttpRequest): string {
 }
 
 /** Under TLS, the certificate has told the client whom it speaks to. */
-function isAllowedHost(request: HttpRequest, { hostWhitelist }: HttpOptions): boolean {
+function isAllowedHost(request: HttpRequest, { hostWhitelist }: ClientOptions): boolean {
   if ('encrypted' in request.socket) return true;
   return hostWhitelist.length === 0 || hostWhitelist.includes('*') || hostWhitelist.includes(hostOf(request));
 }

@@ -47,10 +47,14 @@ function addClients(add: Adder, { stats: { rpc, metrics } }: MetricsOptions): vo
     'Of them, with a client that takes too little',
     () => rpc.stalledStreams,
   );
-  add.gauge('etcdkit_postponed_requests', 'Requests that wait for their client to read', () => rpc.postponed);
+  add.gauge(
+    'etcdkit_postponed_requests',
+    'Requests that wait for their client to read',
+    () => rpc.postponed + rpc.bodiesHeldUp,
+  );
   add.counter('etcdkit_cancelled_streams_total', 'Calls that clients cancelled', () => rpc.resets);
   add.gauges('etcdkit_queued_bytes', 'Memory that slow clients take', ['what'], () => [
-    [{ what: 'requests' }, rpc.requestBytes],
+    [{ what: 'requests' }, rpc.requestBytes + rpc.bodyBytes],
     [{ what: 'replies' }, rpc.replyBytes],
     [{ what: 'stream_messages' }, rpc.queuedBytes],
     [{ what: 'http_answers' }, rpc.answerBytes],

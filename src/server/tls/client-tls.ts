@@ -2,7 +2,7 @@
 import type { Disk } from '../../bytes/disk.ts';
 import type { HandshakeStats } from '../../rpc/secure.ts';
 import type { Log } from '../log.ts';
-import { Certificates, type KeyPair } from './certificates.ts';
+import { Certificates, type KeyPair, readKeyPair } from './certificates.ts';
 import { missingCipherSuites } from './cipher-suites.ts';
 import { Revocations } from './revocation.ts';
 import { keptSelfSigned, makeSelfSigned } from './self-signed.ts';
@@ -35,6 +35,7 @@ export async function openClientTls(options: ClientTlsOptions): Promise<ClientTl
   if (missing.length > 0)
     log.warn({ 'cipher-suites': missing }, 'cipher suites that this host does not have are not offered');
   const certificates = new Certificates(info, log, pair);
+  if (info.ownCertFile !== '' && !isSelfSigned(options.info)) readKeyPair(info.ownCertFile, info.ownKeyFile);
   const revocations =
     info.crlFile !== '' && isClientCertRequired(info) ? new Revocations(info.crlFile, log) : undefined;
   const { handshakeTimeoutMs: timeoutMs } = options;

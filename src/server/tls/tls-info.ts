@@ -13,6 +13,9 @@ export interface TlsInfo {
   keyFile: string;
   /** PEM: the authorities of clients. With it, or with the next, every client must show a certificate. */
   trustedCaFile: string;
+  /** PEM: etcd shows them to itself. Nobody is shown them here, but they must be a pair. */
+  ownCertFile: string;
+  ownKeyFile: string;
   /** Also makes the common name in it the client's user. */
   isClientCertAuth: boolean;
   /** Names of which a client's certificate must hold one. */
@@ -42,6 +45,8 @@ export const NO_TLS: TlsInfo = {
   certFile: '',
   keyFile: '',
   trustedCaFile: '',
+  ownCertFile: '',
+  ownKeyFile: '',
   isClientCertAuth: false,
   allowedHostnames: [],
   crlFile: '',
@@ -94,6 +99,7 @@ export function checkTlsInfo(info: TlsInfo, urls: TlsUrls): void {
   const { certFile, keyFile } = info;
   if (!isSelfSigned(info) && (certFile === '' || keyFile === ''))
     throw wrong(`KeyFile and CertFile must both be present[key: ${keyFile}, cert: ${certFile}]`);
+  checkOwnPair(info);
   const { listenClientUrls, listenClientHttpUrls } = urls;
   // HTTP/2 beside HTTP/1.1 asks for a suite of its own; gRPC alone does not.
   const withHttp = listenClientHttpUrls.length > 0 ? listenClientHttpUrls : listenClientUrls;
@@ -120,6 +126,15 @@ function checkSelfSigned(info: TlsInfo): void {
     'server.config',
     'a certificate made by --auto-tls goes without --trusted-ca-file, --client-cert-auth, --client-crl-file and --client-cert-allowed-hostname: etcd ignores them then, and asks no client for a certificate',
     { hint: 'give --cert-file and --key-file' },
+  );
+}
+
+/** Beside a certificate that is made, etcd forgets them. */
+function checkOwnPair(info: TlsInfo): void {
+  const { ownCertFile, ownKeyFile } = info;
+  if (isSelfSigned(info) || (ownCertFile === '') === (ownKeyFile === '')) return;
+  throw wrong(
+    `ClientKeyFile and ClientCertFile must both be present or both absent: key: ${ownKeyFile}, cert: ${ownCertFile}]`,
   );
 }
 

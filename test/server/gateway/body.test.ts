@@ -16,6 +16,24 @@ function makeBody(): HttpRequest & PassThrough {
   return Object.assign(new PassThrough(), { headers, rawHeaders: [], socket });
 }
 
+/** With what it is told. */
+function accounted(body: HttpRequest) {
+  const told = { held: [] as number[], tooLong: 0, isHeldUp: false };
+  body.account = {
+    hold: (sizeBytes) => void told.held.push(sizeBytes),
+    noteTooLong: () => void told.tooLong++,
+    get isHeldUp() {
+      return told.isHeldUp;
+    },
+  };
+  return told;
+}
+
+const turn = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+
 const limitOf = (message: Uint8Array | undefined): bigint | undefined =>
   message && rangeRequest.decode(message).limit;
 
@@ -87,5 +105,92 @@ test('a call that is over tells whoever receives, and reads the rest away', asyn
   await assert.rejects(waiting, gone);
   await assert.rejects(inbox.receive(), gone);
   for (let i = 0; i < 1000; i++) body.write('{}'.repeat(100));
+  assert.equal(body.isPaused(), false);
+});
+
+test('what is kept of a body is told as it comes, and that nothing is when it is complete', async () => {
+  const body = makeBody();
+  const told = accounted(body);
+  const read = readMessage(body, OPTIONS);
+  body.write('{"limit"');
+  await turn();
+  body.write(':7} and');
+  await turn();
+  body.write(' more');
+  body.end();
+  await read;
+  assert.deepEqual(told.held.slice(0, 4), [8, 11, 11, 0]);
+  assert.equal(told.tooLong, 0);
+});
+
+test('what is no JSON, too long or late is not kept', async (t) => {
+  const broken = makeBody();
+  const toldOfBroken = accounted(broken);
+  const refused = readMessage(broken, OPTIONS).catch(() => {});
+  broken.write('{x');
+  await turn();
+  assert.deepEqual(toldOfBroken.held, [0]);
+  broken.end();
+  await refused;
+  const long = makeBody();
+  const toldOfLong = accounted(long);
+  const read = readMessage(long, OPTIONS).catch(() => {});
+  long.write('x'.repeat(10).padStart(500, ' '));
+  long.end(`{"key":"${'A'.repeat(400)}`);
+  await read;
+  assert.equal(toldOfLong.held.at(-1), 0);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const late = makeBody();
+  const toldOfLate = accounted(late);
+  const waiting = readMessage(late, OPTIONS).catch(() => {});
+  late.write('{');
+  await turn();
+  t.mock.timers.tick(DEFAULT_LIMITS.requestTimeoutMs);
+  await waiting;
+  assert.deepEqual(toldOfLate.held, [1, 0]);
+});
+
+test('messages and bodies that are too long are told once each', async () => {
+  for (const text of [JSON.stringify({ key: 'A'.repeat(200) }), `{"key":"${'A'.repeat(1000)}`]) {
+    const body = makeBody();
+    const told = accounted(body);
+    const read = readMessage(body, OPTIONS);
+    body.end(text);
+    await assert.rejects(read, { status: STATUS.resourceExhausted });
+    assert.equal(told.tooLong, 1);
+    const stream = makeBody();
+    const toldOfStream = accounted(stream);
+    const inbox = new JsonInbox(stream, OPTIONS);
+    stream.write(text);
+    await assert.rejects(inbox.receive(), { status: STATUS.resourceExhausted });
+    assert.equal(toldOfStream.tooLong, 1);
+  }
+});
+
+test('a stream tells what waits to be received, and goes on only when it may', async () => {
+  const body = makeBody();
+  const told = accounted(body);
+  const inbox = new JsonInbox(body, OPTIONS);
+  body.write('{"limit":1}{"lim');
+  await turn();
+  assert.deepEqual(told.held, [16]);
+  await inbox.receive();
+  assert.equal(told.held.at(-1), 5);
+  told.isHeldUp = true;
+  body.pause();
+  const second = inbox.receive();
+  await turn();
+  assert.equal(body.isPaused(), true);
+  told.isHeldUp = false;
+  body.resume();
+  body.write('it":2}');
+  assert.equal(limitOf(await second), 2n);
+  body.write('{"key":"');
+  await turn();
+  inbox.fail(new RpcError(STATUS.cancelled, 'over'));
+  assert.equal(told.held.at(-1), 0);
+  body.write('A'.repeat(100_000));
+  await turn();
+  assert.equal(told.held.at(-1), 0);
   assert.equal(body.isPaused(), false);
 });

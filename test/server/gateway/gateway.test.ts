@@ -38,12 +38,13 @@ async function start(
   const table = new MethodTable([methods], [WATCH]);
   const gateway = new Gateway({
     methods: () => table,
-    emulated: '3.6',
+    emulated: () => '3.6',
     messageSizeMax: SIZE_MAX,
     log,
     ...change,
   });
   const listener = await listenHttp('http://127.0.0.1:0', (asked, response) => {
+    if (gateway.refuse(asked, response)) return;
     if (!gateway.answer(asked, response)) response.writeHead(418).end();
   });
   t.after(() => listener.close(0));
@@ -261,12 +262,13 @@ async function startTls(t: TestContext, change: Partial<GatewayOptions> = {}): P
   const log = keptLog();
   const gateway = new Gateway({
     methods: () => table,
-    emulated: '3.6',
+    emulated: () => '3.6',
     messageSizeMax: SIZE_MAX,
     log,
     ...change,
   });
   const answer: HttpHandler = (asked, response) => {
+    if (gateway.refuse(asked, response)) return;
     if (!gateway.answer(asked, response)) response.writeHead(404).end('nothing');
   };
   const server = await startServer({

@@ -117,4 +117,10 @@ test('files of no use keep a server from starting', async (t) => {
     code: 'server.config',
     message: 'tls: private key does not match public key',
   });
+  const pair = writePair(scratch(t), 'server', serverIdentity);
+  const own = { ownCertFile: pair.certFile, ownKeyFile: files.keyFile };
+  await assert.rejects(serveSecurely(t, { clientTls: { ...NO_TLS, ...pair, ...own } }), {
+    code: 'server.config',
+    message: 'tls: private key does not match public key',
+  });
 });

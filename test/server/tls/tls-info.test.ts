@@ -31,6 +31,16 @@ test('what contradicts itself is refused in the words of etcd', () => {
     [{ certFile: 'c.pem' }, HTTPS, /^KeyFile and CertFile must both be present\[key: , cert: c\.pem\]$/],
     [{ keyFile: 'k.pem' }, HTTPS, /^KeyFile and CertFile must both be present\[key: k\.pem, cert: \]$/],
     [
+      { ...PAIR, ownCertFile: 'o.pem' },
+      HTTPS,
+      /^ClientKeyFile and ClientCertFile must both be present or both absent: key: , cert: o\.pem\]$/,
+    ],
+    [
+      { ...PAIR, ownKeyFile: 'o.pem' },
+      HTTPS,
+      /^ClientKeyFile and ClientCertFile must both be present or both absent: key: o\.pem, cert: \]$/,
+    ],
+    [
       { minVersion: 'TLS1.1' },
       HTTP,
       /^unexpected TLS version "TLS1\.1" \(must be one of: TLS1\.2, TLS1\.3\)$/,
@@ -76,6 +86,9 @@ test('what fits is taken', () => {
     [{ isAuto: true }, HTTPS],
     [{ ...PAIR, isAuto: true, isClientCertAuth: true }, HTTPS],
     [{ certFile: 'c.pem' }, HTTP],
+    [{ ...PAIR, ownCertFile: 'o.pem' }, HTTP],
+    [{ isAuto: true, ownCertFile: 'o.pem' }, HTTPS],
+    [{ ...PAIR, ownCertFile: 'o.pem', ownKeyFile: 'o.pem' }, HTTPS],
     [{ ...PAIR, minVersion: '', maxVersion: 'TLS1.2', cipherSuites: [GCM] }, HTTPS],
     [
       { ...PAIR, cipherSuites: [GCM_256] },
