@@ -4,6 +4,8 @@ import { cpSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { verify } from '../../src/check/verify.ts';
+import { Channel } from '../../src/client/channel.ts';
+import { rangeRequest } from '../../src/format/proto/rpcpb.ts';
 import { mapDatabase } from '../fuzz/database-map.ts';
 import { aimedEdit } from '../fuzz/edits.ts';
 import { startCommand } from './refusal.ts';
@@ -101,13 +103,18 @@ describe('the program refuses', () => {
     await assertSound(dataDir);
   });
 
-  test('a directory with authentication enabled', async (t) => {
+  test('whoever has not logged in, where the directory has users', async (t) => {
     const dataDir = copyFixture(scratch(t), '3.6');
     await editRows(dataDir, 'auth', { authEnabled: Uint8Array.of(1) });
-    const { code, stderr } = await startCommand(t, dataDir, treeOf);
-    assert.equal(code, EXIT.refused, stderr);
-    assert.match(stderr, /authentication is enabled/);
-    assert.match(stderr, /auth disable/);
+    const served = await serveInChild(t, flagsAt(dataDir));
+    const channel = await Channel.connect(served.endpoint);
+    const request = rangeRequest.encode({ key: Buffer.from('a') });
+    await assert.rejects(channel.unary('/etcdserverpb.KV/Range', request), {
+      message: 'etcdserver: user name is empty',
+    });
+    await channel.close();
+    served.child.kill('SIGTERM');
+    assert.equal((await served.ended).code, 0, served.log().slice(-2000));
   });
 
   test('a directory of several voters, unless it is told to make one member of it', async (t) => {
