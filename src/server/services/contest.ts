@@ -12,7 +12,6 @@ import {
   type InternalRaftRequest,
   type RequestOp,
   type TxnRequest,
-  txnRequest,
 } from '../../format/proto/rpcpb.ts';
 import type { Call } from '../../rpc/seam.ts';
 import { RpcError, STATUS } from '../../rpc/status.ts';
@@ -93,7 +92,7 @@ export class Acting {
       success: [success],
       failure: failure ? [failure] : [],
     };
-    await this.#options.admit(costOf({ txn: txnRequest.decode(txnRequest.encode(txn)) }));
+    await this.#options.admit(costOf({ txn }));
     const response = (await this.propose({ txn })).response as TxnResponse;
     const { revision } = response.header ?? this.core.header();
     return { response, header: { ...this.core.header(), revision } };
