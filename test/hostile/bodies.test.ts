@@ -72,8 +72,9 @@ test(`${CONNECTIONS} bodies of 8 MiB that are never complete`, { timeout: 120_00
     { growthMb: 250 },
   );
   t.diagnostic(`${Math.round(most / MB)} MB held at most`);
-  // What a connection may hold in any case is little.
-  assert.ok(most <= 64 * MB + CONNECTIONS * 128 * 1024, `${most} bytes`);
+  // What a connection holds in any case: nearly a harmless body, what was read when it became more, and what was read
+  // before the socket was told to wait, 64 KiB each.
+  assert.ok(most <= 64 * MB + CONNECTIONS * 3 * 64 * 1024, `${most} bytes`);
   assert.equal(await server.refused('unread_replies'), 0);
 });
 
