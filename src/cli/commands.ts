@@ -244,7 +244,7 @@ export const COMMANDS: readonly CommandRow[] = [
     isOwn: true,
     summary: "Serve etcd's v3 API from a data directory, or from a backup that is only read",
     detail:
-      "One member on a real etcd data directory: etcd starts on what it leaves, and it on what etcd leaves. Flags are etcd's, also as environment variables (ETCD_NAME for --name) and, instead of both, in the YAML file of --config-file. Those that ask for other members, TLS or the JSON gateway are refused with the reason; those that decide nothing for one member are taken, and the log says so. With --snapshot a backup, a database file or a data directory is served as it is, and nothing is written.",
+      "One member on a real etcd data directory: etcd starts on what it leaves, and it on what etcd leaves. Flags are etcd's, also as environment variables (ETCD_NAME for --name) and, instead of both, in the YAML file of --config-file. Those that ask for other members, or for what Node cannot do, are refused with the reason; those that decide nothing for one member are taken, and the log says so. With --snapshot a backup, a database file or a data directory is served as it is, and nothing is written.",
     operands: { usage: '', min: 0, max: 0, upstream: 'own' },
     flags: SERVE_FLAG_NAMES,
     rows: SERVE_FLAGS,
