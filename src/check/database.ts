@@ -32,6 +32,8 @@ export interface DatabaseWalk {
   rows: Map<string, Row[]>;
   leases: LeaseIdSet;
   recordCount: number;
+  /** Layers of which a part lies in pages that were lost to damage. */
+  incomplete: Set<'content' | 'schema'>;
 }
 
 interface LeafHandler {
@@ -61,7 +63,8 @@ export async function walkDatabase(
   const marks = marksOf(bolt, sinks);
   const history = sinks.content ? new HistoryCheck(bolt, marks) : undefined;
   const leases = new LeaseIdSet();
-  const walk: DatabaseWalk = { bolt, history, marks, rows: new Map(), leases, recordCount: 0 };
+  const incomplete: DatabaseWalk['incomplete'] = new Set();
+  const walk: DatabaseWalk = { bolt, history, marks, rows: new Map(), leases, recordCount: 0, incomplete };
 
   let pagesDone = 0;
   for (const bucket of bolt.buckets()) {
@@ -79,7 +82,9 @@ export async function walkDatabase(
       if (pacer.isDue()) await pacer.rest(pagesDone * bolt.live.pageSize, bolt.sizeBytes);
     }
     if (leaves.lostPageCount > lost) handler.lost?.();
+    if (leaves.lostPageCount > 0) incomplete.add(bucket.label === 'key' ? 'content' : 'schema');
   }
+  if (bolt.isRootLost) incomplete.add('content').add('schema');
   checkFreelist(bolt);
   return walk;
 }
@@ -125,7 +130,10 @@ function reportNested(bolt: BoltFile, leaf: Page, bucket: Bucket): void {
 }
 
 /** Where the bytes of the database file are, after a walk. They sum up to `contentSize`. */
-export function accountDatabase(bolt: BoltFile, contentSize: number): ByteLine[] {
+export function accountDatabase(
+  { bolt, incomplete }: Pick<DatabaseWalk, 'bolt' | 'incomplete'>,
+  contentSize: number,
+): ByteLine[] {
   const { pageSize } = bolt.live;
   const pages = (count: number): number => count * pageSize;
   const { claims } = bolt;
@@ -141,7 +149,9 @@ export function accountDatabase(bolt: BoltFile, contentSize: number): ByteLine[]
     { what: 'freelist', bytes: pages(claims.count(CLAIM.freelist)), status: 'checked' },
   ];
   const used = lines.reduce((sum, line) => sum + line.bytes, 0);
-  lines.push({ what: 'free pages', bytes: Math.max(0, inFile - used), status: 'skipped' });
+  // Behind a page that was lost nobody knows which are free.
+  const what = incomplete.size > 0 ? 'free or lost pages' : 'free pages';
+  lines.push({ what, bytes: Math.max(0, inFile - used), status: 'skipped' });
   lines.push({ what: 'preallocated', bytes: Math.max(0, contentSize - inFile), status: 'skipped' });
   return lines.filter((line) => line.bytes > 0);
 }

@@ -13,8 +13,11 @@ export type InputKind = 'backup' | 'database' | 'data directory' | 'member direc
 
 export interface LayerReport {
   layer: Layer;
-  /** `skipped`: not asked for, or not to be had from this kind of input. */
-  status: 'checked' | 'skipped';
+  /**
+   * `incomplete`: a part of it lies in pages that are damaged. `skipped`: not asked for, or not to be had from this kind
+   * of input.
+   */
+  status: 'checked' | 'incomplete' | 'skipped';
   /** Findings of each severity. */
   fatal: number;
   lossy: number;
@@ -75,6 +78,12 @@ export class Findings {
   layer(layer: Layer): FindingSink {
     this.#layers.get(layer)!.status = 'checked';
     return (finding) => this.#add(layer, finding);
+  }
+
+  /** A part of a layer could not be read. */
+  noteIncomplete(layer: Layer): void {
+    const report = this.#layers.get(layer)!;
+    if (report.status === 'checked') report.status = 'incomplete';
   }
 
   #add(layer: Layer, finding: Finding): void {

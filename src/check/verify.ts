@@ -146,7 +146,8 @@ class Pass {
       return undefined;
     }
     const walk = await walkDatabase(bolt, sinks, pacer);
-    this.#bytes.push(...accountDatabase(bolt, database.contentSize));
+    this.#bytes.push(...accountDatabase(walk, database.contentSize));
+    for (const layer of walk.incomplete) this.#findings.noteIncomplete(layer);
     const state = checkSchema(walk, sinks.schema ?? (() => {}));
     if (!bolt.isRootLost) this.#facts = factsOf(walk, state);
     return state;

@@ -83,6 +83,7 @@ function describeLayer({ layer, status, fatal, lossy, notes }: LayerReport): str
     fatal > 0 ? `${fatal} fatal` : '',
     lossy > 0 ? `${lossy} lossy` : '',
     notes > 0 ? `${notes} note${notes === 1 ? '' : 's'}` : '',
+    status === 'incomplete' ? 'incomplete' : '',
   ].filter((part) => part !== '');
   return `${layer} ${counts.length === 0 ? 'ok' : counts.join(', ')}`;
 }
