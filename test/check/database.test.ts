@@ -206,5 +206,19 @@ describe('every byte is accounted for', () => {
   });
 });
 
+test('a layer is incomplete when it may have more in pages that were lost', async () => {
+  const snap = readFixture('snap/snap-3.6.db').subarray(0, -32);
+  const bolt = new BoltFile(new MemorySource(snap));
+  const { pageSize } = bolt.live;
+  const without = async (id?: number): Promise<string[]> => {
+    const bytes = Buffer.from(snap);
+    if (id !== undefined) bytes.fill(0xff, id * pageSize, id * pageSize + 16);
+    return [...(await walk(bytes)).walk.incomplete];
+  };
+  assert.deepEqual(await without(), []);
+  assert.deepEqual(await without(bolt.bucket('key')!.root), ['content']);
+  assert.deepEqual(await without(bolt.live.root), ['content', 'schema']);
+});
+
 const sum = (lines: ReadonlyArray<{ bytes: number }>): number =>
   lines.reduce((total, { bytes }) => total + bytes, 0);

@@ -42,6 +42,15 @@ test('a layer is checked when its sink was asked for, in the order of the layers
   ]);
 });
 
+test('a layer that was checked can be incomplete; one that was not asked for stays skipped', () => {
+  const findings = new Findings();
+  findings.layer('content');
+  findings.noteIncomplete('content');
+  findings.noteIncomplete('schema');
+  const statuses = Object.fromEntries(findings.layers().map(({ layer, status }) => [layer, status]));
+  assert.deepEqual([statuses['content'], statuses['schema']], ['incomplete', 'skipped']);
+});
+
 test('findings are streamed as they come, with their layer', () => {
   const streamed: Array<[Layer, string]> = [];
   const findings = new Findings(({ layer, message }) => streamed.push([layer, message]));

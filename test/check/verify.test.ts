@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { MemorySource } from '../../src/bytes/source.ts';
 import { LAYERS, type Layer, type VerifyReport } from '../../src/check/report.ts';
 import { verify, type VerifyOptions } from '../../src/check/verify.ts';
-import { BoltFile } from '../../src/format/bolt/file.ts';
 import {
   buildDatabase,
   type DatabaseSpec,
@@ -127,23 +125,6 @@ describe('the file layer', () => {
     assert.equal(finding!.severity, 'fatal');
     assert.match(finding!.message, new RegExp(`${page + 100} bytes are missing`));
     assertSums(report, database.length - page - 100);
-  });
-
-  test('a layer of which pages were lost is not called whole', async (t) => {
-    const snap = readFixture('snap/snap-3.6.db');
-    const statusOf = async (edit: (bytes: Uint8Array) => void): Promise<string[]> => {
-      const bytes = Buffer.from(snap);
-      edit(bytes);
-      const { layers } = await verify(fileOf(t, bytes));
-      return ['content', 'schema'].map((name) => layers.find(({ layer }) => layer === name)!.status);
-    };
-    const bolt = new BoltFile(new MemorySource(snap));
-    const { pageSize } = bolt.live;
-    const spoil = (id: number) => (bytes: Uint8Array) =>
-      void bytes.fill(0xff, id * pageSize, id * pageSize + 16);
-    assert.deepEqual(await statusOf(() => {}), ['checked', 'checked']);
-    assert.deepEqual(await statusOf(spoil(bolt.bucket('key')!.root)), ['incomplete', 'checked']);
-    assert.deepEqual(await statusOf(spoil(bolt.live.root)), ['incomplete', 'incomplete']);
   });
 
   test('a preallocated database is good', async (t) => {
