@@ -2,6 +2,7 @@
 import { realDisk } from '../../bytes/disk.ts';
 import { UsageError } from '../../errors.ts';
 import { addressOf } from '../../format/urls.ts';
+import { advised } from '../../ops/advice.ts';
 import type { RunningServer, ServerConfig, StartServer } from '../../server/config.ts';
 import type { Log } from '../../server/log.ts';
 import type { Call } from '../call.ts';
@@ -33,11 +34,16 @@ export async function serveWith(start: StartServer, call: Call): Promise<void> {
 
   const stop = stopSignal();
   log.info(startFields(config), 'starting an etcd server');
-  const server = await start(config, { log, disk: realDisk(), signal: stop.signal });
-  announce(server, config, log);
-  const tell = (state: NotifyState): Promise<void> => tellSupervisor(state, call.environment, log);
-  await tell('READY=1');
-  await untilStopped(server, { stop, graceMs: settings.duration('shutdown-timeout')!, log, tell });
+  try {
+    const server = await start(config, { log, disk: realDisk(), signal: stop.signal });
+    announce(server, config, log);
+    const tell = (state: NotifyState): Promise<void> => tellSupervisor(state, call.environment, log);
+    await tell('READY=1');
+    await untilStopped(server, { stop, graceMs: settings.duration('shutdown-timeout')!, log, tell });
+  } catch (error) {
+    const { target } = config;
+    throw advised(error, target.kind === 'member' ? target.dataDir : target.path);
+  }
   const closed = { name: config.name, 'advertise-client-urls': config.advertiseClientUrls };
   log.info(closed, 'closed etcd server');
 }
